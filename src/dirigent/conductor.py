@@ -1,0 +1,59 @@
+"""The heart of the data plane: a name, a request and a principal become governed events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dirigent.core.catalog import Catalog
+from dirigent.core.decision import Decision
+from dirigent.core.events import Answer
+from dirigent.core.identity import Principal, Priority
+from dirigent.core.messages import Request
+from dirigent.core.ports import Ports
+from dirigent.core.run import Run
+
+__all__ = ["Conductor"]
+
+
+class Conductor:
+    """Opens runs on the catalog of the moment. Swapping the catalog is one assignment; runs in flight keep theirs."""
+
+    def __init__(self, catalog: Catalog, ports: Ports, *, seconds: float = 900.0) -> None:
+        self.catalog = catalog
+        self.ports = ports
+        self.seconds = seconds
+        """How long a run may take in all."""
+
+    def swap(self, catalog: Catalog) -> None:
+        """From now on new runs see `catalog`."""
+        self.catalog = catalog
+
+    def open(
+        self,
+        run_id: str,
+        principal: Principal,
+        *,
+        priority: Priority = "normal",
+        purpose: str | None = None,
+        sticky: str | None = None,
+    ) -> Run:
+        """A new run on the present catalog."""
+        return Run(
+            id=run_id,
+            model="",
+            catalog=self.catalog,
+            ports=self.ports,
+            principal=principal,
+            seconds=self.seconds,
+            priority=priority,
+            purpose=purpose,
+            sticky=sticky,
+        )
+
+    def answer(self, request: Request, run: Run) -> Answer:
+        """The events of the model that `request` names. Raises UnknownModel at once."""
+        return run.ask(request.model, request)
+
+    async def explain(self, request: Request, run: Run) -> Sequence[Decision]:
+        """The decisions that would be taken on `request`; nobody is asked. Empty where no router stands in the way."""
+        return await run.explain(request.model, request)

@@ -1,0 +1,187 @@
+"""The catalog: an immutable snapshot of all that is published, refused as a whole where anything in it is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from time import time
+from typing import Any, TypeVar
+
+import msgspec
+
+from dirigent.core.errors import Finding, InvalidConfiguration, UnknownModel
+from dirigent.core.model import Model
+from dirigent.core.ports import Listings, Secret, Secrets
+from dirigent.core.profile import Profile
+from dirigent.core.registry import Kind, Reader, nearest
+
+__all__ = ["Catalog", "publishable"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}")
+_NAME_RULE = (
+    "a name has letters, digits and . _ : / + - only, starts with a letter or digit, and has 128 characters at most"
+)
+_SECTIONS = ("providers", "models")
+K = TypeVar("K", bound=Kind)
+
+
+class Catalog:
+    """All providers and models of one revision. A run keeps the catalog with which it began."""
+
+    def __init__(
+        self, revision: str, providers: Mapping[str, Kind], models: Mapping[str, Model], profiles: Mapping[str, Profile]
+    ) -> None:
+        self.revision = revision
+        """The first 12 hex digits of the SHA-256 of the canonical configuration."""
+        self.providers = providers
+        self.models = models
+        self.profiles = profiles
+        self.published = int(time())
+        """When this snapshot was made, in seconds since 1970."""
+
+    def answering(self, name: str) -> Model:
+        """The model called `name`. Raises UnknownModel with the nearest name that exists."""
+        model = self.models.get(name)
+        if model is None:
+            raise UnknownModel(f"there is no model {name!r}{nearest(name, self.models)}", param="model")
+        return model
+
+    def profile(self, name: str) -> Profile:
+        """What is known of the model called `name`. Raises UnknownModel."""
+        self.answering(name)
+        return self.profiles[name]
+
+    def provider(self, name: str) -> Kind:
+        """The provider called `name`, which publishing has made sure of."""
+        return self.providers[name]
+
+
+def publishable(
+    document: Mapping[str, Any], reader: Reader, listings: Listings, secrets: Secrets, provider: type[Kind]
+) -> Catalog:
+    """The catalog that `document` describes. Raises InvalidConfiguration with every fault that can be seen at once."""
+    draft = _Draft(listings, secrets)
+    draft.read(document, reader, provider)
+    draft.check()
+    if draft.findings:
+        raise InvalidConfiguration(draft.findings)
+    return Catalog(_digest(document), draft.providers, draft.models, draft.profiles)
+
+
+class _Draft:
+    """A catalog while it is read and checked; models see it as their survey."""
+
+    def __init__(self, listings: Listings, secrets: Secrets) -> None:
+        self.listings = listings
+        self.secrets = secrets
+        self.findings: list[Finding] = []
+        self.providers: dict[str, Kind] = {}
+        self.models: dict[str, Model] = {}
+        self.profiles: dict[str, Profile] = {}
+        self._named: dict[str, set[str]] = {section: set() for section in _SECTIONS}
+
+    def profile(self, name: str) -> Profile:
+        return self.profiles.get(name, Profile())
+
+    def provider(self, name: str) -> Kind | None:
+        return self.providers.get(name)
+
+    def provider_names(self) -> Iterable[str]:
+        return self._named["providers"]
+
+    def read(self, document: Mapping[str, Any], reader: Reader, provider: type[Kind]) -> None:
+        for key in document:
+            if key not in _SECTIONS:
+                hint = f"{nearest(str(key), _SECTIONS)}; known are {', '.join(_SECTIONS)}"
+                self._fault((key,), f"there is no section {key!r} here{hint}")
+        self.providers |= self._section("providers", provider, document, reader)
+        self.models |= self._section("models", Model, document, reader)
+
+    def _section(self, section: str, contract: type[K], document: Mapping[str, Any], reader: Reader) -> dict[str, K]:
+        entries = document.get(section) or {}
+        if not isinstance(entries, Mapping):
+            self._fault((section,), "expected a mapping of names to settings")
+            return {}
+        kinds: dict[str, K] = {}
+        for name, raw in entries.items():
+            self._named[section].add(str(name))
+            if not _NAME.fullmatch(str(name)):
+                self._fault((section, name), _NAME_RULE)
+            kind, faults = reader.read(contract, raw, (section, name))
+            self.findings += faults
+            if kind is not None:
+                kinds[str(name)] = kind
+        return kinds
+
+    def _fault(self, path: tuple[str | int, ...], message: str) -> None:
+        self.findings.append(Finding(path, message))
+
+    def check(self) -> None:
+        mentioned = {name: list(model.mentions()) for name, model in self.models.items()}
+        for name, mentions in mentioned.items():
+            for path, other in mentions:
+                if other not in self._named["models"]:
+                    hint = nearest(other, self._named["models"])
+                    self.findings.append(Finding(("models", name, *path), f"there is no model {other!r}{hint}"))
+        order, loops = _ordered(
+            {name: [other for _, other in mentions if other in self.models] for name, mentions in mentioned.items()}
+        )
+        for loop in loops:
+            self.findings.append(
+                Finding(
+                    ("models", loop[0]), f"models would ask each other without end: {' -> '.join((*loop, loop[0]))}"
+                )
+            )
+        for name in order:
+            model = self.models[name]
+            self.findings += [Finding(("models", name, *fault.path), fault.message) for fault in model.faults(self)]
+            self.profiles[name] = model.profile(self)
+        for name, provider in self.providers.items():
+            self.findings += [
+                Finding(("providers", name, *fault.path), fault.message)
+                for fault in _secret_faults(provider, self.secrets)
+            ]
+
+
+def _ordered(edges: Mapping[str, list[str]]) -> tuple[list[str], list[list[str]]]:
+    """Names with those first that others mention, and every loop that a depth-first walk closes."""
+    order: list[str] = []
+    loops: list[list[str]] = []
+    done: set[str] = set()
+    for start in edges:
+        if start in done:
+            continue
+        trail: list[str] = [start]
+        branches: list[Iterator[str]] = [iter(edges[start])]
+        while trail:
+            following = next(branches[-1], None)
+            if following is None:
+                done.add(trail[-1])
+                order.append(trail.pop())
+                branches.pop()
+            elif following in trail:
+                loops.append(trail[trail.index(following) :])
+            elif following not in done:
+                trail.append(following)
+                branches.append(iter(edges[following]))
+    return order, loops
+
+
+def _secret_faults(provider: Kind, secrets: Secrets) -> Iterator[Finding]:
+    for field in msgspec.structs.fields(provider):
+        value = getattr(provider, field.name)
+        if isinstance(value, Secret) and secrets.reveal(value) is None:
+            yield Finding((field.encode_name,), f"{value} is missing or empty")
+
+
+def _digest(document: Mapping[str, Any]) -> str:
+    canonical = msgspec.json.encode(document, order="sorted", enc_hook=_plain)
+    return hashlib.sha256(canonical).hexdigest()[:12]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Decimal):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} does not belong in a configuration")

@@ -1,0 +1,252 @@
+"""What the data plane needs from outside: the only doors through which a model reaches anything beyond its own words.
+
+`server.py` puts a real implementation behind each; `memory.py` has one in memory for tests and first steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import date
+from typing import Literal, Protocol
+
+import msgspec
+
+from dirigent.core.usage import Price
+
+__all__ = [
+    "Capability",
+    "Embedder",
+    "Http",
+    "HttpAnswer",
+    "HttpCall",
+    "Listing",
+    "Listings",
+    "LocalEndpoint",
+    "LocalModels",
+    "LocalSetup",
+    "LocalState",
+    "Observer",
+    "Origin",
+    "Ports",
+    "Secret",
+    "Secrets",
+    "Timeouts",
+    "Vitals",
+]
+
+
+# --- HTTP out ---------------------------------------------------------------------------------------------------------
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where to connect: the pool key of the HTTP client."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Four waits, each in seconds: for the connection, the answer's first byte, between two pieces of it, and for all of it."""
+
+    connect: float = 5.0
+    first_byte: float = 300.0
+    idle: float = 120.0
+    total: float = 900.0
+
+
+class HttpCall(msgspec.Struct, frozen=True):
+    """One request to a provider. Header names are lower case; `host` and `content-length` are the client's business."""
+
+    origin: Origin
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    method: str = "POST"
+
+
+class HttpAnswer(Protocol):
+    """A provider's answer whose head has arrived and whose body is still coming."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header names in lower case; repeated ones joined by a comma."""
+        ...
+
+    def chunks(self) -> AsyncGenerator[bytes, None]:
+        """The body as it comes. Closing the generator early closes the connection at once."""
+        ...
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        ...
+
+    def close(self) -> None:
+        """Ends the exchange: a connection whose answer is not wholly read is closed at once, another goes back to the pool."""
+        ...
+
+
+class Http(Protocol):
+    """The HTTP client."""
+
+    async def open(self, call: HttpCall, timeouts: Timeouts) -> HttpAnswer:
+        """Sends `call` and returns when the answer's head has arrived, whatever its status.
+
+        Raises Unavailable where no connection comes about or it breaks, TimedOut where a wait runs out, BadAnswer where
+        the peer does not speak HTTP. Cancelling closes the connection at once.
+        """
+        ...
+
+
+# --- models on this machine -------------------------------------------------------------------------------------------
+
+
+class LocalState(msgspec.Struct, frozen=True):
+    """How an embedded model stands, and the words for a person."""
+
+    phase: Literal["absent", "pulling", "loading", "ready", "failed"]
+    words: str
+
+
+class LocalEndpoint(msgspec.Struct, frozen=True):
+    """Where an embedded model's process listens on this machine, and the key that it wants."""
+
+    port: int
+    key: str
+    host: str = "127.0.0.1"
+
+
+class LocalSetup(msgspec.Struct, frozen=True):
+    """How an embedded model is to run. None leaves the choice to the machine."""
+
+    slots: int | None = None
+    context: int = 4096
+    """Tokens of context per slot."""
+    threads: int | None = None
+
+
+class LocalModels(Protocol):
+    """The embedded models, each in a process of its own."""
+
+    def state(self, name: str) -> LocalState:
+        """How the model of these weights stands now."""
+        ...
+
+    async def endpoint(self, name: str, setup: LocalSetup, patience: float) -> LocalEndpoint:
+        """The endpoint of the model of these weights, started with `setup` if need be.
+
+        Waits `patience` seconds at most for it to load, then raises Unavailable in words that say how it stands.
+        """
+        ...
+
+
+class Embedder(Protocol):
+    """Local embeddings: a static table in this process and a multilingual encoder in one of its own."""
+
+    def vector(self, text: str) -> Sequence[float]:
+        """The static vector of a text, within microseconds; all zeros where no word is known."""
+        ...
+
+    async def encode(
+        self, texts: Sequence[str], side: Literal["query", "passage"] = "query"
+    ) -> Sequence[Sequence[float]]:
+        """The encoder's vectors, unit length. Raises Unavailable where the encoder is not installed or does not answer."""
+        ...
+
+
+# --- what is known of deployments -------------------------------------------------------------------------------------
+
+Capability = Literal["tools", "images", "audio", "files", "json", "reasoning", "logprobs"]
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """What is published about a vendor's deployment. What nobody published is None."""
+
+    price: Price | None = None
+    context_window: int | None = None
+    """Tokens in and out together, or in alone, as the vendor counts."""
+    max_output: int | None = None
+    capabilities: frozenset[Capability] = frozenset()
+    mode: str = "chat"
+    retires: date | None = None
+    source: str = ""
+    disputed: str | None = None
+    """Where two sources differ on the price, both figures in words."""
+
+
+class Listings(Protocol):
+    """The table of published prices and capabilities."""
+
+    def find(self, vendor: str, name: str) -> Listing | None:
+        """The listing of exactly this name; None where it is not listed, for a similar name proves nothing."""
+        ...
+
+
+class Vitals(Protocol):
+    """How each deployment has been doing lately, on this node."""
+
+    def succeeded(self, model: str, first_token: float, seconds: float, output_tokens: int | None) -> None:
+        """Records an answer: seconds to its first token, seconds in all, and its tokens where known."""
+        ...
+
+    def failed(self, model: str) -> None:
+        """Records a failure that was not the caller's fault."""
+        ...
+
+    def healthy(self, model: str) -> bool:
+        """False while the deployment rests after repeated failures."""
+        ...
+
+    def first_token(self, model: str) -> float | None:
+        """Typical seconds to the first token; None before the first answer."""
+        ...
+
+    def pace(self, model: str) -> float | None:
+        """Typical output tokens per second; None before the first answer that reported usage."""
+        ...
+
+
+# --- the rest ---------------------------------------------------------------------------------------------------------
+
+
+class Secret(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A credential by reference, never by value: `{env: NAME}` or `{file: PATH}`."""
+
+    env: str | None = None
+    file: str | None = None
+
+    def __str__(self) -> str:
+        return f"the environment variable {self.env}" if self.env else f"the file {self.file}"
+
+
+class Secrets(Protocol):
+    """Where credentials come from."""
+
+    def reveal(self, secret: Secret) -> str | None:
+        """The credential itself; None where the variable or file is missing or empty."""
+        ...
+
+
+class Observer(Protocol):
+    """Who watches. Observing never waits and never raises."""
+
+    def observe(self, observation: msgspec.Struct) -> None:
+        """Takes note of a fact, such as the record of a finished run."""
+        ...
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """All doors at once, as a run carries them."""
+
+    http: Http
+    local: LocalModels
+    embedder: Embedder
+    listings: Listings
+    vitals: Vitals
+    secrets: Secrets
+    observer: Observer

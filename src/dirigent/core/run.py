@@ -1,0 +1,188 @@
+"""One answer in progress: on whose behalf, under which catalog, until when, how deep, and what has happened so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic, time
+from typing import Protocol
+
+import msgspec
+
+from dirigent.core.decision import Decision
+from dirigent.core.errors import Overrun
+from dirigent.core.events import Answer
+from dirigent.core.identity import Principal, Priority
+from dirigent.core.messages import Request
+from dirigent.core.ports import Ports
+from dirigent.core.profile import Profile
+from dirigent.core.registry import Kind
+from dirigent.core.usage import Money, Usage
+
+__all__ = ["Answering", "Attempt", "Published", "Record", "Run"]
+
+MAX_DEPTH = 16
+"""How deep models may ask models. Loops are refused at publish; this bounds what no model can raise."""
+
+
+class Answering(Protocol):
+    """Whatever answers under a name: a model, or a model with policies around it."""
+
+    def answer(self, request: Request, run: Run) -> Answer:
+        """The events of the answer."""
+        ...
+
+    async def explain(self, request: Request, run: Run) -> Sequence[Decision]:
+        """The decisions that would be taken, without asking anybody."""
+        ...
+
+
+class Published(Protocol):
+    """The catalog as a run sees it."""
+
+    @property
+    def revision(self) -> str:
+        """The digest of everything published."""
+        ...
+
+    def answering(self, name: str) -> Answering:
+        """Who answers under `name`. Raises UnknownModel."""
+        ...
+
+    def profile(self, name: str) -> Profile:
+        """What is known of `name`. Raises UnknownModel."""
+        ...
+
+    def provider(self, name: str) -> Kind:
+        """The provider of that name; publishing has made sure that it exists."""
+        ...
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One try at one deployment."""
+
+    model: str
+    outcome: str
+    """`answered`, `abandoned`, or the code of the error."""
+    seconds: float
+    words: str = ""
+
+
+class Record:
+    """What a run did, for headers, logs and explanations. All nested asks of one run write into the same record."""
+
+    __slots__ = ("attempts", "cost", "decisions", "deployment", "first_token", "started", "unpriced", "usage")
+
+    def __init__(self) -> None:
+        self.started = time()
+        self.decisions: list[Decision] = []
+        self.attempts: list[Attempt] = []
+        self.deployment: str | None = None
+        """The deployment that answers, by its name in the catalog."""
+        self.usage: Usage | None = None
+        self.cost: Money | None = None
+        self.unpriced = False
+        """True as soon as one answer had no known price: then the cost is unknown, whatever else was priced."""
+        self.first_token: float | None = None
+        """Seconds from the start to the first event."""
+
+    def settle(self, usage: Usage | None, cost: Money | None) -> None:
+        """Adds one deployment's usage and cost. Costs in two currencies do not add up: the total is then unknown."""
+        if usage is not None:
+            self.usage = usage if self.usage is None else self.usage + usage
+        if cost is None or (self.cost is not None and self.cost.currency != cost.currency):
+            self.unpriced = True
+        else:
+            self.cost = cost if self.cost is None else self.cost + cost
+
+    @property
+    def known_cost(self) -> Money | None:
+        """The cost so far, None where any part of it is unknown."""
+        return None if self.unpriced else self.cost
+
+
+class Run:
+    """One answer in progress. Models reach other models, and everything else, through it alone."""
+
+    __slots__ = (
+        "catalog",
+        "deadline",
+        "depth",
+        "id",
+        "model",
+        "ports",
+        "principal",
+        "priority",
+        "purpose",
+        "record",
+        "started",
+        "sticky",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: str,
+        model: str,
+        catalog: Published,
+        ports: Ports,
+        principal: Principal,
+        seconds: float,
+        priority: Priority = "normal",
+        purpose: str | None = None,
+        sticky: str | None = None,
+    ) -> None:
+        self.id = id
+        self.model = model
+        """The name under which the present model was asked."""
+        self.catalog = catalog
+        self.ports = ports
+        self.principal = principal
+        self.priority = priority
+        self.purpose = purpose
+        self.sticky = sticky
+        """What keeps a caller's conversation at one place: the subject or business case where given; None for nobody's."""
+        self.started = monotonic()
+        self.deadline = self.started + seconds
+        self.depth = 0
+        self.record = Record()
+
+    def ask(self, name: str, request: Request) -> Answer:
+        """The answer of the model called `name`, with this run's deadline, depth and record.
+
+        Raises UnknownModel, and Overrun where the depth or the time is used up. Read it under `aclosing`.
+        """
+        child = self._child(name)
+        return self.catalog.answering(name).answer(request, child)
+
+    async def explain(self, name: str, request: Request) -> Sequence[Decision]:
+        """The decisions that `name` would take on `request`, nested ones after it; nobody is asked."""
+        child = self._child(name)
+        return await self.catalog.answering(name).explain(request, child)
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the deadline; never negative."""
+        return max(0.0, self.deadline - monotonic())
+
+    def _child(self, name: str) -> Run:
+        if self.depth >= MAX_DEPTH:
+            raise Overrun(
+                f"models asked models {MAX_DEPTH} deep, which is the limit; the last would have been {name!r}"
+            )
+        if monotonic() >= self.deadline:
+            raise Overrun(f"the run's time is used up; {name!r} was not asked")
+        child = Run.__new__(Run)
+        child.id, child.model, child.catalog, child.ports = self.id, name, self.catalog, self.ports
+        child.principal, child.priority, child.purpose, child.sticky = (
+            self.principal,
+            self.priority,
+            self.purpose,
+            self.sticky,
+        )
+        child.started, child.deadline, child.depth, child.record = (
+            self.started,
+            self.deadline,
+            self.depth + 1,
+            self.record,
+        )
+        return child

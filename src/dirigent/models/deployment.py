@@ -1,0 +1,216 @@
+"""A deployment: a model at one provider's endpoint. The only leaf, and the only model that reaches the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import aclosing
+from time import monotonic
+from typing import Annotated
+
+from msgspec import Meta
+
+from dirigent.core.errors import DirigentError, Failed, Finding, Misconfigured
+from dirigent.core.events import Answer, UsageReported, Verbatim
+from dirigent.core.messages import Request
+from dirigent.core.model import Model, Survey
+from dirigent.core.ports import Capability, HttpAnswer, HttpCall, Listing, Timeouts
+from dirigent.core.profile import Profile
+from dirigent.core.registry import nearest
+from dirigent.core.run import Attempt, Run
+from dirigent.core.usage import Price, Usage
+from dirigent.dialects.dialect import Dialect
+from dirigent.models.providers.provider import Provider
+
+__all__ = ["Deployment"]
+
+
+class Deployment(Model, frozen=True):
+    """A model at a provider's endpoint.
+
+    A caller who speaks the provider's dialect gets the verbatim path: the request's own bytes go out with only the
+    model's name changed, and the answer's bytes come back unbuilt.
+    """
+
+    provider: str
+    """The name of an entry under `providers`."""
+    name: str
+    """How the provider calls this model."""
+    price: Price | None = None
+    """What it costs per million tokens, where the published price is missing or not yours."""
+    context_window: Annotated[int, Meta(ge=1)] | None = None
+    """Tokens that fit, where the published figure is missing or the server is set up otherwise."""
+    max_output: Annotated[int, Meta(ge=1)] | None = None
+    """The most tokens that one answer may have, where the published figure is missing."""
+    capabilities: tuple[Capability, ...] | None = None
+    """What it can do, where the published list is missing: tools, images, audio, files, json, reasoning, logprobs."""
+    quality: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """Your own estimate of how good its answers are, 0 to 1; routers use it until they have learnt better."""
+    region: str | None = None
+    """Where it processes data, such as `eu`; falls back to the provider's region."""
+    timeouts: Timeouts = Timeouts()
+    """How long to wait for the connection, the first byte, between two pieces, and for all of it, in seconds."""
+
+    async def answer(self, request: Request, run: Run) -> Answer:
+        """Asks the provider. Raises what went wrong in our own words; an answer left early closes the connection."""
+        attempt = _Attempt(run)
+        try:
+            async with aclosing(self._events(request, run, attempt)) as events:
+                async for event in events:
+                    yield event
+        except DirigentError as error:
+            attempt.failed(error)
+            raise
+        except BaseException:  # cancelled, or left by whoever read it: neither is the provider's fault
+            attempt.abandoned()
+            raise
+        attempt.answered(run.catalog.profile(run.model).price)
+
+    async def _events(self, request: Request, run: Run, attempt: _Attempt) -> Answer:
+        provider = run.catalog.provider(self.provider)
+        if not isinstance(provider, Provider):
+            raise Misconfigured(f"{self.provider!r} is not a provider")
+        dialect, wire = provider.dialect(), request.wire
+        verbatim = wire is not None and wire.dialect == dialect.name
+        if wire is not None and verbatim:
+            body = dialect.splice(wire, self.name, report_usage=request.stream)
+        else:
+            body = dialect.write_request(request, self.name)
+        address = await provider.address(self.name, run)
+        call = HttpCall(address.origin, address.path, address.headers, body)
+        http = await run.ports.http.open(call, self._within(run))
+        try:
+            if http.status != 200:  # noqa: PLR2004 -- a provider's answer is 200 or it is none
+                raise dialect.read_error(http.status, await http.read(), _retry_after(http))
+            read = (
+                (_verbatim if verbatim else _built)
+                if request.stream
+                else (_verbatim_whole if verbatim else _built_whole)
+            )
+            async with aclosing(read(http, dialect, request, attempt)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            http.close()
+
+    def _within(self, run: Run) -> Timeouts:
+        """The configured waits, none longer than the run has left."""
+        given, left = self.timeouts, run.seconds_left
+        if given.total <= left:
+            return given
+        return Timeouts(min(given.connect, left), min(given.first_byte, left), min(given.idle, left), left)
+
+    def faults(self, survey: Survey) -> Iterable[Finding]:
+        """A provider that does not exist, and what the provider itself has against this deployment."""
+        provider = survey.provider(self.provider)
+        if provider is None:
+            known = set(survey.provider_names())
+            if self.provider not in known:
+                yield Finding(("provider",), f"there is no provider {self.provider!r}{nearest(self.provider, known)}")
+        elif isinstance(provider, Provider):
+            yield from provider.faults(self.name, survey)
+
+    def profile(self, survey: Survey) -> Profile:
+        """What the file says, else what is published."""
+        provider = survey.provider(self.provider)
+        listing = provider.listing(self.name, survey.listings) if isinstance(provider, Provider) else None
+        listed = listing or Listing()
+        given = None if self.capabilities is None else frozenset(self.capabilities)
+        return Profile(
+            price=self.price or listed.price,
+            context_window=self.context_window or listed.context_window,
+            max_output=self.max_output or listed.max_output,
+            capabilities=given if given is not None else listing.capabilities if listing else None,
+            quality=self.quality,
+            region=self.region or getattr(provider, "region", None),
+        )
+
+
+class _Attempt:
+    """One try at one deployment: it measures, and tells the record and the vitals how it ended."""
+
+    __slots__ = ("_began", "_first", "_model", "_record", "_vitals", "usage")
+
+    def __init__(self, run: Run) -> None:
+        self._model = run.model
+        self._record = run.record
+        self._vitals = run.ports.vitals
+        self._began = monotonic()
+        self._first: float | None = None
+        self.usage: Usage | None = None
+
+    def began(self) -> None:
+        """The first event is here: from now on this deployment is the one that answers."""
+        if self._first is None:
+            self._first = monotonic() - self._began
+            self._record.deployment = self._model
+
+    def answered(self, price: Price | None) -> None:
+        seconds = monotonic() - self._began
+        usage = self.usage
+        self._record.attempts.append(Attempt(self._model, "answered", seconds))
+        self._record.settle(usage, price.cost(usage) if price is not None and usage is not None else None)
+        first = self._first if self._first is not None else seconds
+        self._vitals.succeeded(self._model, first, seconds, usage.output_tokens if usage is not None else None)
+
+    def abandoned(self) -> None:
+        self._record.attempts.append(Attempt(self._model, "abandoned", monotonic() - self._began))
+        self._record.settle(self.usage, None)
+
+    def failed(self, error: DirigentError) -> None:
+        self._record.attempts.append(Attempt(self._model, error.code, monotonic() - self._began, error.message))
+        if isinstance(error, Failed):
+            self._vitals.failed(self._model)
+
+
+async def _verbatim_whole(http: HttpAnswer, dialect: Dialect, request: Request, attempt: _Attempt) -> Answer:
+    body = await http.read()
+    attempt.usage = dialect.usage_of(body)
+    attempt.began()
+    yield Verbatim(body)
+
+
+async def _verbatim(http: HttpAnswer, dialect: Dialect, request: Request, attempt: _Attempt) -> Answer:
+    witness = dialect.witness(hide_usage=not request.include_usage)
+    async with aclosing(http.chunks()) as chunks:
+        async for chunk in chunks:
+            if data := witness.feed(chunk):
+                attempt.began()
+                yield Verbatim(data)
+            attempt.usage = witness.usage
+    if data := witness.end():
+        attempt.began()
+        yield Verbatim(data)
+    attempt.usage = witness.usage
+
+
+async def _built_whole(http: HttpAnswer, dialect: Dialect, request: Request, attempt: _Attempt) -> Answer:
+    for event in dialect.read_response(await http.read()):
+        attempt.began()
+        if isinstance(event, UsageReported):
+            attempt.usage = event.usage
+        yield event
+
+
+async def _built(http: HttpAnswer, dialect: Dialect, request: Request, attempt: _Attempt) -> Answer:
+    reader = dialect.reader()
+    async with aclosing(http.chunks()) as chunks:
+        async for chunk in chunks:
+            for event in reader.feed(chunk):
+                attempt.began()
+                if isinstance(event, UsageReported):
+                    attempt.usage = event.usage
+                yield event
+    for event in reader.end():
+        if isinstance(event, UsageReported):
+            attempt.usage = event.usage
+        yield event
+
+
+def _retry_after(http: HttpAnswer) -> float | None:
+    """Seconds to wait as the provider says; its milliseconds are finer than the standard's seconds."""
+    for header, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(http.headers[header]) / unit)
+        except (KeyError, ValueError):
+            continue
+    return None

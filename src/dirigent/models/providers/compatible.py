@@ -1,0 +1,136 @@
+"""Every vendor and server that speaks OpenAI's chat completions: a vendor is a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+import msgspec
+
+from dirigent.core.errors import Finding
+from dirigent.core.model import Survey
+from dirigent.core.ports import Listing, Listings, Origin, Secret
+from dirigent.core.registry import nearest
+from dirigent.core.run import Run
+from dirigent.dialects.dialect import Dialect
+from dirigent.dialects.openai_chat import OpenAIChat
+from dirigent.models.providers.provider import OPENAI_CHAT, Address, Provider, origin_and_path, revealed
+
+__all__ = ["VENDORS", "Compatible", "Vendor"]
+
+
+class Vendor(msgspec.Struct, frozen=True):
+    """What is special about a vendor."""
+
+    base_url: str
+    listed_as: str | None = None
+    """Under which name its prices are published, where they are."""
+    needs_key: bool = True
+    region: str | None = None
+    dialect: OpenAIChat = OPENAI_CHAT
+
+
+_PLAIN_STREAM = OpenAIChat(usage_in_stream=False)
+
+VENDORS: dict[str, Vendor] = {
+    "mistral": Vendor("https://api.mistral.ai/v1", "mistral", region="eu", dialect=_PLAIN_STREAM),
+    "groq": Vendor("https://api.groq.com/openai/v1", "groq", region="us"),
+    "together": Vendor("https://api.together.xyz/v1", "together", region="us"),
+    "deepseek": Vendor("https://api.deepseek.com/v1", "deepseek", region="cn"),
+    "openrouter": Vendor("https://openrouter.ai/api/v1", "openrouter"),
+    "fireworks": Vendor("https://api.fireworks.ai/inference/v1", "fireworks", region="us"),
+    "perplexity": Vendor("https://api.perplexity.ai", "perplexity", region="us", dialect=_PLAIN_STREAM),
+    "xai": Vendor("https://api.x.ai/v1", "xai", region="us"),
+    "cohere": Vendor("https://api.cohere.ai/compatibility/v1", "cohere"),
+    "scaleway": Vendor("https://api.scaleway.ai/v1", region="eu"),
+    "ionos": Vendor("https://openai.inference.de-txl.ionos.com/v1", region="eu"),
+    "ollama": Vendor("http://127.0.0.1:11434/v1", needs_key=False),
+    "vllm": Vendor("http://127.0.0.1:8000/v1", needs_key=False),
+    "lm_studio": Vendor("http://127.0.0.1:1234/v1", needs_key=False),
+    "llama_server": Vendor("http://127.0.0.1:8080/v1", needs_key=False),
+}
+"""The known vendors. One that is not here needs no row: give its `base_url`."""
+
+
+class Compatible(Provider, frozen=True):
+    """A vendor or server that speaks OpenAI's chat completions, by its row in the table or by its address."""
+
+    vendor: str | None = None
+    """A row of the table, such as `mistral`, `ollama` or `vllm`; not needed where `base_url` is given."""
+    base_url: str | None = None
+    """The address up to and including `/v1`; wins over the vendor's own."""
+    api_key: Secret | None = None
+    """Where the key is: `{env: VENDOR_KEY}` or `{file: /run/secrets/vendor}`; none for servers that want none."""
+    headers: dict[str, str] = {}
+    """Further headers to send, without credentials."""
+    usage_in_stream: bool | None = None
+    """Whether it understands `stream_options.include_usage`; the vendor's row knows, others are taken to."""
+    region: str | None = None
+    """Where data is processed, such as `eu`; the vendor's row may know."""
+
+    def __post_init__(self) -> None:
+        if self.vendor is not None and self.vendor not in VENDORS:
+            raise ValueError(
+                f"there is no vendor {self.vendor!r} in the table{nearest(self.vendor, VENDORS)}; give `base_url` for others"
+            )
+        if self.base_url is None and self.vendor is None:
+            raise ValueError("one of `base_url` and `vendor` is needed to know where requests go")
+        origin_and_path(self._base)
+        if self.api_key is None and self._row is not None and self._row.needs_key and self.base_url is None:
+            raise ValueError(
+                f"`api_key` is missing: {self.vendor} wants one, such as {{env: {self.vendor.upper() if self.vendor else ''}_API_KEY}}"
+            )
+        for name in self.headers:
+            if not _token(name):
+                raise ValueError(f"{name!r} is not a header name")
+            if name.lower() in ("host", "content-length", "transfer-encoding", "connection", "authorization"):
+                raise ValueError(f"the header {name!r} is not yours to set here")
+
+    def dialect(self) -> Dialect:
+        """OpenAI chat completions, as far as this vendor knows them."""
+        if self.usage_in_stream is not None:
+            return _with_usage(self.usage_in_stream)
+        return self._row.dialect if self._row is not None else OPENAI_CHAT
+
+    async def address(self, deployment: str, run: Run) -> Address:
+        """The chat endpoint, signed where a key is given."""
+        origin, path = _split(self._base)
+        headers = [
+            ("content-type", "application/json"),
+            *((name.lower(), value) for name, value in self.headers.items()),
+        ]
+        if self.api_key is not None:
+            headers.append(("authorization", f"Bearer {revealed(self.api_key, run)}"))
+        return Address(origin, path, tuple(headers))
+
+    def listing(self, deployment: str, listings: Listings) -> Listing | None:
+        """What is published under the vendor's name."""
+        listed = self._row.listed_as if self._row is not None else None
+        return listings.find(listed, deployment) if listed else None
+
+    def faults(self, deployment: str, survey: Survey) -> Iterable[Finding]:
+        """None: what a server of one's own serves is not known beforehand."""
+        return ()
+
+    @property
+    def _row(self) -> Vendor | None:
+        return VENDORS[self.vendor] if self.vendor is not None else None
+
+    @property
+    def _base(self) -> str:
+        return self.base_url or (self._row.base_url if self._row is not None else "")
+
+
+@lru_cache(maxsize=256)
+def _split(base_url: str) -> tuple[Origin, str]:
+    origin, path = origin_and_path(base_url)
+    return origin, f"{path}/chat/completions"
+
+
+@lru_cache(maxsize=2)
+def _with_usage(usage_in_stream: bool) -> OpenAIChat:
+    return OpenAIChat(usage_in_stream=usage_in_stream)
+
+
+def _token(name: str) -> bool:
+    return bool(name) and all(letter.isascii() and (letter.isalnum() or letter in "!#$%&'*+-.^_`|~") for letter in name)

@@ -1,0 +1,60 @@
+"""The embedded model: llama.cpp in a process of its own on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta
+
+from dirigent.core.errors import Finding
+from dirigent.core.model import Survey
+from dirigent.core.ports import Listing, Listings, LocalSetup, Origin
+from dirigent.core.run import Run
+from dirigent.core.usage import Price
+from dirigent.models.providers.provider import Address, Provider
+
+__all__ = ["LlamaCpp"]
+
+
+class LlamaCpp(Provider, frozen=True):
+    """A model on this machine, without account or internet: the pinned weights of the kit, or any GGUF file of yours.
+
+    The deployment's `name` is a name of the kit (`dirigent pull --help` lists them), a file in the data folder's
+    `models`, or the absolute path of a `.gguf` file.
+    """
+
+    slots: Annotated[int, Meta(ge=1, le=64)] | None = None
+    """How many requests it answers at once; by default 2 on up to two cores, else 4."""
+    context: Annotated[int, Meta(ge=256, le=1_048_576)] = 4096
+    """Tokens of context per slot."""
+    threads: Annotated[int, Meta(ge=1, le=512)] | None = None
+    """Threads that compute; by default the cores that this process may use."""
+    patience: Annotated[float, Meta(ge=0, le=600)] = 60.0
+    """Seconds that a request waits while the model is still loading."""
+
+    @property
+    def setup(self) -> LocalSetup:
+        """How its process is to run."""
+        return LocalSetup(self.slots, self.context, self.threads)
+
+    async def address(self, deployment: str, run: Run) -> Address:
+        """The model's own process, started if need be. Raises Unavailable in words while it is not there."""
+        patience = min(self.patience, run.seconds_left)
+        endpoint = await run.ports.local.endpoint(deployment, self.setup, patience)
+        headers = (("authorization", f"Bearer {endpoint.key}"), ("content-type", "application/json"))
+        return Address(Origin(endpoint.host, endpoint.port, False), "/v1/chat/completions", headers)
+
+    def listing(self, deployment: str, listings: Listings) -> Listing | None:
+        """Free of charge; its window is that of a slot."""
+        return Listing(
+            price=Price(Decimal(0), Decimal(0)),
+            context_window=self.context,
+            capabilities=frozenset(("json", "logprobs", "tools")),
+            source="this machine",
+        )
+
+    def faults(self, deployment: str, survey: Survey) -> Iterable[Finding]:
+        """A name that is neither of the kit nor a file."""
+        return ()

@@ -1,0 +1,76 @@
+"""The contract of a provider: where a deployment's requests go, how they are signed, which dialect they speak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from dirigent.core.errors import Finding, Misconfigured
+from dirigent.core.model import Survey
+from dirigent.core.ports import Listing, Listings, Origin, Secret
+from dirigent.core.registry import Kind
+from dirigent.core.run import Run
+from dirigent.dialects.dialect import Dialect
+from dirigent.dialects.openai_chat import OpenAIChat
+
+__all__ = ["Address", "Provider", "origin_and_path", "revealed"]
+
+OPENAI_CHAT = OpenAIChat()
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where one request goes, and the headers that let it in."""
+
+    origin: Origin
+    path: str
+    headers: tuple[tuple[str, str], ...]
+
+
+class Provider(Kind, frozen=True):
+    """Who serves deployments."""
+
+    contract: ClassVar[str] = "provider"
+
+    def dialect(self) -> Dialect:
+        """The wire format of this provider's answers."""
+        return OPENAI_CHAT
+
+    async def address(self, deployment: str, run: Run) -> Address:
+        """Where a request for the deployment of this name goes.
+
+        Raises Misconfigured where a credential is missing and Unavailable where the provider cannot be asked now.
+        """
+        raise NotImplementedError
+
+    def listing(self, deployment: str, listings: Listings) -> Listing | None:
+        """What is published about the deployment of this name."""
+        return None
+
+    def faults(self, deployment: str, survey: Survey) -> Iterable[Finding]:
+        """What is wrong with a deployment of this name here; paths are relative to the deployment."""
+        return ()
+
+
+def origin_and_path(base_url: str) -> tuple[Origin, str]:
+    """An address split into where to connect and the path prefix, without a slash at its end.
+
+    Raises ValueError in words for people where it is not an http or https address.
+    """
+    parts = urlsplit(base_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{base_url!r} is no address: it starts with http:// or https:// and names a host")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError(f"{base_url!r} carries more than host and path; credentials belong into `api_key`")
+    tls = parts.scheme == "https"
+    return Origin(parts.hostname, parts.port or (443 if tls else 80), tls), parts.path.rstrip("/")
+
+
+def revealed(secret: Secret, run: Run) -> str:
+    """The credential. Raises Misconfigured, without a word of its value, where it is missing."""
+    value = run.ports.secrets.reveal(secret)
+    if value is None:
+        raise Misconfigured(f"the provider's credential is not there: {secret} is missing or empty")
+    return value

@@ -1,0 +1,109 @@
+"""Settings of a node: from flags, then `DIRIGENT_*` variables, then defaults. The only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from dirigent.core.ports import Secret
+
+__all__ = ["EnvironmentSecrets", "Proxies", "Settings", "environment", "proxies"]
+
+PREFIX = "DIRIGENT_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a node listens and keeps its things."""
+
+    host: str = "127.0.0.1"
+    port: int = 8484
+    data: Path = Path(".dirigent")
+    """The data folder: configuration, first key, weights, logs."""
+    config: Path | None = None
+    """The configuration file; without one, `dirigent.yaml` in the data folder."""
+    workers: int = 1
+    ca_file: Path | None = None
+    """Further certificate authorities to trust when calling providers."""
+    models: tuple[Path, ...] = ()
+    """Further folders to look for weights in."""
+    hub: str | None = None
+    """A model hub to fetch weights from: an address with `{repository}` and `{file}` in it."""
+
+    @property
+    def config_file(self) -> Path:
+        """The configuration file that counts."""
+        return self.config if self.config is not None else self.data / "dirigent.yaml"
+
+
+class Proxies(msgspec.Struct, frozen=True):
+    """The proxies that the operator's environment asks for."""
+
+    http: str | None = None
+    https: str | None = None
+    exempt: str = ""
+    """Hosts and domains, parted by commas, that are reached without a proxy; `*` for all."""
+
+
+def environment(flags: Mapping[str, object]) -> Settings:
+    """Settings from flags (None where a flag was not given), then `DIRIGENT_*` variables, then defaults.
+
+    Raises ValueError that names the variable where its value cannot be read.
+    """
+    values = {name: value for name, value in flags.items() if value is not None}
+    for field in msgspec.structs.fields(Settings):
+        variable = PREFIX + field.name.upper()
+        text = os.environ.get(variable)
+        if field.name in values or not text:
+            continue
+        values[field.name] = _read(field.name, variable, text)
+    return Settings(**values)  # type: ignore[arg-type]  # each value was read for its field above, or by the command line
+
+
+def _read(name: str, variable: str, text: str) -> object:
+    if name in ("port", "workers"):
+        if not text.isdigit():
+            raise ValueError(f"{variable} is {text!r}, not a whole number")
+        return int(text)
+    if name == "models":
+        return tuple(Path(part) for part in text.split(os.pathsep) if part)
+    return Path(text) if name in ("data", "config", "ca_file") else text
+
+
+def proxies() -> Proxies:
+    """The proxies of the environment, in either spelling."""
+
+    def of(name: str) -> str | None:
+        return os.environ.get(name.lower()) or os.environ.get(name.upper()) or None
+
+    return Proxies(of("http_proxy"), of("https_proxy"), of("no_proxy") or "")
+
+
+class EnvironmentSecrets:
+    """Credentials from variables and files, read once and kept until `forget`."""
+
+    def __init__(self) -> None:
+        self._known: dict[Secret, str | None] = {}
+
+    def reveal(self, secret: Secret) -> str | None:
+        """The credential without surrounding white space; None where it is missing, empty or unreadable."""
+        if secret not in self._known:
+            self._known[secret] = _revealed(secret)
+        return self._known[secret]
+
+    def forget(self) -> None:
+        """Reads anew from now on: a reload of the configuration also takes rotated credentials."""
+        self._known.clear()
+
+
+def _revealed(secret: Secret) -> str | None:
+    if secret.env is not None:
+        return os.environ.get(secret.env, "").strip() or None
+    if secret.file is None:
+        return None
+    try:
+        return Path(secret.file).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
