@@ -18,7 +18,7 @@ __all__ = ["Conductor"]
 class Conductor:
     """Opens runs on the catalog of the moment. Swapping the catalog is one assignment; runs in flight keep theirs."""
 
-    def __init__(self, catalog: Catalog, ports: Ports, *, seconds: float = 900.0) -> None:
+    def __init__(self, catalog: Catalog, ports: Ports, *, seconds: float = 1800.0) -> None:
         self.catalog = catalog
         self.ports = ports
         self.seconds = seconds

@@ -11,8 +11,17 @@ import msgspec
 
 from dirigent.core.errors import Unavailable
 from dirigent.core.ports import Listing, LocalEndpoint, LocalSetup, LocalState, Secret
+from dirigent.core.subjects import SUBJECTS, Reading
 
-__all__ = ["MemoryListings", "MemoryObserver", "MemorySecrets", "MemoryVitals", "NoEmbedder", "NoLocalModels"]
+__all__ = [
+    "MemoryListings",
+    "MemoryObserver",
+    "MemorySecrets",
+    "MemoryVitals",
+    "NoEmbedder",
+    "NoLocalModels",
+    "NoSubjects",
+]
 
 _WEIGHT = 0.2
 """How much the newest answer counts in an average: the last ten or so make up nearly all of it."""
@@ -134,7 +143,27 @@ class NoEmbedder:
         return ()
 
     async def encode(
-        self, texts: Sequence[str], side: Literal["query", "passage"] = "query"
+        self, texts: Sequence[str], side: Literal["query", "passage"] = "query", scope: str = ""
     ) -> Sequence[Sequence[float]]:
+        """Raises Unavailable."""
+        raise Unavailable("this node has no encoder")
+
+    def subjects(self, examples: Mapping[str, Sequence[str]]) -> NoSubjects:
+        """A reader to whom every subject is as likely as any other."""
+        return NoSubjects((*SUBJECTS, *(name for name in examples if name not in SUBJECTS)))
+
+
+class NoSubjects:
+    """Knows the names of subjects, and nothing of any text."""
+
+    def __init__(self, subjects: tuple[str, ...]) -> None:
+        self.subjects = subjects
+
+    def read(self, text: str) -> Reading:
+        """All subjects are equally likely."""
+        even = 1 / len(self.subjects)
+        return Reading("general", even, dict.fromkeys(self.subjects, even), "static")
+
+    async def reread(self, text: str, patience: float, scope: str = "") -> Reading:
         """Raises Unavailable."""
         raise Unavailable("this node has no encoder")

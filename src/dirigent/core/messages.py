@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -140,7 +140,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a model is asked. `extra` holds the fields that only the request's own dialect knows."""
 
     model: str
-    messages: tuple[Message, ...]
+    messages: Sequence[Message]
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from dirigent.core.subjects import SubjectReader
 from dirigent.core.usage import Price
 
 __all__ = [
@@ -125,8 +126,9 @@ class LocalSetup(msgspec.Struct, frozen=True):
     """How an embedded model is to run. None leaves the choice to the machine."""
 
     slots: int | None = None
-    context: int = 4096
-    """Tokens of context per slot."""
+    """Answers at once; by default 2 on up to two cores, else 4."""
+    context: int | None = None
+    """Tokens that one request and its answer may have together; 4,096 by default."""
     threads: int | None = None
 
 
@@ -153,9 +155,16 @@ class Embedder(Protocol):
         ...
 
     async def encode(
-        self, texts: Sequence[str], side: Literal["query", "passage"] = "query"
+        self, texts: Sequence[str], side: Literal["query", "passage"] = "query", scope: str = ""
     ) -> Sequence[Sequence[float]]:
-        """The encoder's vectors, unit length. Raises Unavailable where the encoder is not installed or does not answer."""
+        """The encoder's vectors, unit length, remembered for a while within `scope`, such as a tenant.
+
+        Raises Unavailable where the encoder is not installed or does not answer.
+        """
+        ...
+
+    def subjects(self, examples: Mapping[str, Sequence[str]]) -> SubjectReader:
+        """Who reads the built-in subjects and those that `examples` add; cheap to ask for again and again."""
         ...
 
 

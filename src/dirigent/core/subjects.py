@@ -52,6 +52,9 @@ class SubjectReader(Protocol):
         """What the static table says, within microseconds. Where it knows no word of the text, the certainty is low."""
         ...
 
-    async def reread(self, text: str, patience: float) -> Reading:
-        """What the encoder says, within `patience` seconds. Raises Unavailable or TimedOut where it cannot."""
+    async def reread(self, text: str, patience: float, scope: str = "") -> Reading:
+        """What the encoder says, within `patience` seconds, remembered within `scope` alone.
+
+        Raises Unavailable or TimedOut where it cannot.
+        """
         ...

@@ -104,26 +104,41 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     def cost(self, usage: Usage) -> Money | None:
         """The exact cost of `usage`, rounded up once to a nano-unit; None as soon as one part has no known price."""
+        if self.input is not None and self.output is not None and not _beyond_plain(usage):  # nearly every answer
+            total = usage.input_tokens * self.input + usage.output_tokens * self.output
+        else:
+            parts = self._parts(usage)
+            if parts is None:
+                return None
+            total = parts
+        return Money(int((total * _NANO_PER_MILLIONTH).to_integral_value(ROUND_CEILING)), self.currency)
+
+    def _parts(self, usage: Usage) -> Decimal | None:
         audio_in, audio_out = usage.audio_input_tokens, usage.audio_output_tokens
         plain_in = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens - audio_in
-        shares = (
+        total = Decimal(0)
+        for tokens, price in (
             (plain_in, self.input),
             (usage.cached_input_tokens, self.cached_input if self.cached_input is not None else self.input),
             (usage.cache_write_tokens, self.cache_write if self.cache_write is not None else self.input),
             (usage.output_tokens - audio_out, self.output),
             (audio_in, self.audio_input),
             (audio_out, self.audio_output),
-        )
-        total = Decimal(0)
-        for tokens, price in shares:
+        ):
             if tokens <= 0:
                 continue
             if price is None:
                 return None
             total += tokens * price
-        return Money(int((total * _NANO_PER_MILLIONTH).to_integral_value(ROUND_CEILING)), self.currency)
+        return total
 
     @property
     def free(self) -> bool:
         """True where the operator or the listing says in so many words that tokens cost nothing (a local model)."""
         return self.input == 0 and self.output == 0
+
+
+def _beyond_plain(usage: Usage) -> int:
+    return (
+        usage.cached_input_tokens or usage.cache_write_tokens or usage.audio_input_tokens or usage.audio_output_tokens
+    )

@@ -67,6 +67,21 @@ class Dialect(Kind, frozen=True):
     content_type: ClassVar[str] = "application/json"
     stream_content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
 
+    @property
+    def passes_verbatim(self) -> bool:
+        """Whether a caller of this dialect may get the provider's bytes unbuilt."""
+        raise NotImplementedError
+
+    @property
+    def always_streams(self) -> bool:
+        """Whether this provider is asked for a stream even where the caller wants a whole answer."""
+        raise NotImplementedError
+
+    @property
+    def one_choice(self) -> bool:
+        """Whether this provider is asked for one choice at a time."""
+        raise NotImplementedError
+
     def read_request(self, body: bytes) -> Request:
         """The request of a caller, with its wire form. Raises Invalid that names the field at fault."""
         raise NotImplementedError

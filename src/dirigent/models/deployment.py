@@ -7,10 +7,11 @@ from contextlib import aclosing
 from time import monotonic
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta
 
 from dirigent.core.errors import DirigentError, Failed, Finding, Misconfigured
-from dirigent.core.events import Answer, UsageReported, Verbatim
+from dirigent.core.events import Answer, Event, UsageReported, Verbatim
 from dirigent.core.messages import Request
 from dirigent.core.model import Model, Survey
 from dirigent.core.ports import Capability, HttpAnswer, HttpCall, Listing, Timeouts
@@ -54,9 +55,42 @@ class Deployment(Model, frozen=True):
         """Asks the provider. Raises what went wrong in our own words; an answer left early closes the connection."""
         attempt = _Attempt(run)
         try:
-            async with aclosing(self._events(request, run, attempt)) as events:
-                async for event in events:
-                    yield event
+            provider = run.catalog.provider(self.provider)
+            if not isinstance(provider, Provider):
+                raise Misconfigured(f"{self.provider!r} is not a provider")
+            dialect, wire = provider.dialect(), request.wire
+            if request.choices > 1 and dialect.one_choice:
+                async with aclosing(self._one_by_one(request, run)) as events:
+                    async for event in events:
+                        yield event
+                return
+            verbatim = wire is not None and wire.dialect == dialect.name and dialect.passes_verbatim
+            if wire is not None and verbatim:
+                body = dialect.splice(wire, self.name, report_usage=request.stream)
+            else:
+                body = dialect.write_request(request, self.name)
+            address = await provider.address(self.name, run)
+            call = HttpCall(address.origin, address.path, address.headers, body)
+            http = await run.ports.http.open(call, self._within(run))
+            try:
+                if http.status != 200:
+                    raise dialect.read_error(http.status, await http.read(), _retry_after(http))
+                if request.stream or dialect.always_streams:
+                    passed = _witnessed(http, dialect, request, attempt) if verbatim else _read(http, dialect, attempt)
+                    async with aclosing(passed) as events:
+                        async for event in events:
+                            yield event
+                elif verbatim:
+                    whole = await http.read()
+                    attempt.usage = dialect.usage_of(whole)
+                    attempt.began()
+                    yield Verbatim(whole)
+                else:
+                    for event in dialect.read_response(await http.read()):
+                        attempt.saw(event)
+                        yield event
+            finally:
+                http.close()
         except DirigentError as error:
             attempt.failed(error)
             raise
@@ -65,36 +99,22 @@ class Deployment(Model, frozen=True):
             raise
         attempt.answered(run.catalog.profile(run.model).price)
 
-    async def _events(self, request: Request, run: Run, attempt: _Attempt) -> Answer:
-        provider = run.catalog.provider(self.provider)
-        if not isinstance(provider, Provider):
-            raise Misconfigured(f"{self.provider!r} is not a provider")
-        dialect, wire = provider.dialect(), request.wire
-        verbatim = wire is not None and wire.dialect == dialect.name
-        if wire is not None and verbatim:
-            body = dialect.splice(wire, self.name, report_usage=request.stream)
-        else:
-            body = dialect.write_request(request, self.name)
-        address = await provider.address(self.name, run)
-        call = HttpCall(address.origin, address.path, address.headers, body)
-        http = await run.ports.http.open(call, self._within(run))
-        try:
-            if http.status != 200:  # noqa: PLR2004 -- a provider's answer is 200 or it is none
-                raise dialect.read_error(http.status, await http.read(), _retry_after(http))
-            read = (
-                (_verbatim if verbatim else _built)
-                if request.stream
-                else (_verbatim_whole if verbatim else _built_whole)
-            )
-            async with aclosing(read(http, dialect, request, attempt)) as events:
+    async def _one_by_one(self, request: Request, run: Run) -> Answer:
+        """Several choices from a provider that gives one at a time; each is an attempt of its own and settled so."""
+        usage: Usage | None = None
+        for number in range(request.choices):
+            async with aclosing(self.answer(request.changed(choices=1), run)) as events:
                 async for event in events:
-                    yield event
-        finally:
-            http.close()
+                    if isinstance(event, UsageReported):
+                        usage = event.usage if usage is None else usage + event.usage
+                    elif not isinstance(event, Verbatim):
+                        yield msgspec.structs.replace(event, choice=number)
+        if usage is not None:
+            yield UsageReported(usage)
 
     def _within(self, run: Run) -> Timeouts:
         """The configured waits, none longer than the run has left."""
-        given, left = self.timeouts, run.seconds_left
+        given, left = self.timeouts, run.deadline - monotonic()
         if given.total <= left:
             return given
         return Timeouts(min(given.connect, left), min(given.first_byte, left), min(given.idle, left), left)
@@ -119,7 +139,7 @@ class Deployment(Model, frozen=True):
             price=self.price or listed.price,
             context_window=self.context_window or listed.context_window,
             max_output=self.max_output or listed.max_output,
-            capabilities=given if given is not None else listing.capabilities if listing else None,
+            capabilities=given if given is not None else listed.capabilities or None,
             quality=self.quality,
             region=self.region or getattr(provider, "region", None),
         )
@@ -144,6 +164,12 @@ class _Attempt:
             self._first = monotonic() - self._began
             self._record.deployment = self._model
 
+    def saw(self, event: Event) -> None:
+        """Learns from an event that goes by."""
+        self.began()
+        if isinstance(event, UsageReported):
+            self.usage = event.usage
+
     def answered(self, price: Price | None) -> None:
         seconds = monotonic() - self._began
         usage = self.usage
@@ -162,47 +188,33 @@ class _Attempt:
             self._vitals.failed(self._model)
 
 
-async def _verbatim_whole(http: HttpAnswer, dialect: Dialect, request: Request, attempt: _Attempt) -> Answer:
-    body = await http.read()
-    attempt.usage = dialect.usage_of(body)
-    attempt.began()
-    yield Verbatim(body)
-
-
-async def _verbatim(http: HttpAnswer, dialect: Dialect, request: Request, attempt: _Attempt) -> Answer:
+async def _witnessed(http: HttpAnswer, dialect: Dialect, request: Request, attempt: _Attempt) -> Answer:
+    """A stream as it comes, watched."""
     witness = dialect.witness(hide_usage=not request.include_usage)
     async with aclosing(http.chunks()) as chunks:
         async for chunk in chunks:
-            if data := witness.feed(chunk):
+            data = witness.feed(chunk)
+            attempt.usage = witness.usage
+            if data:
                 attempt.began()
                 yield Verbatim(data)
-            attempt.usage = witness.usage
-    if data := witness.end():
+    data = witness.end()
+    attempt.usage = witness.usage
+    if data:
         attempt.began()
         yield Verbatim(data)
-    attempt.usage = witness.usage
 
 
-async def _built_whole(http: HttpAnswer, dialect: Dialect, request: Request, attempt: _Attempt) -> Answer:
-    for event in dialect.read_response(await http.read()):
-        attempt.began()
-        if isinstance(event, UsageReported):
-            attempt.usage = event.usage
-        yield event
-
-
-async def _built(http: HttpAnswer, dialect: Dialect, request: Request, attempt: _Attempt) -> Answer:
+async def _read(http: HttpAnswer, dialect: Dialect, attempt: _Attempt) -> Answer:
+    """A stream in our own words."""
     reader = dialect.reader()
     async with aclosing(http.chunks()) as chunks:
         async for chunk in chunks:
             for event in reader.feed(chunk):
-                attempt.began()
-                if isinstance(event, UsageReported):
-                    attempt.usage = event.usage
+                attempt.saw(event)
                 yield event
     for event in reader.end():
-        if isinstance(event, UsageReported):
-            attempt.usage = event.usage
+        attempt.saw(event)
         yield event
 
 

@@ -26,13 +26,28 @@ class OpenAIChat(Dialect, frozen=True):
     """How this provider names the bound of an answer: OpenAI renamed it, most others did not."""
     usage_in_stream: bool = True
     """Whether this provider understands `stream_options.include_usage`."""
+    passes_verbatim: bool = True
+    """Whether bytes may go through unbuilt; not where the provider's stream carries what callers must not see."""
+    always_streams: bool = False
+    """Whether whole answers are asked for as streams too: for servers that notice only there that a caller has gone."""
+    one_choice: bool = False
+    """Whether this provider counts the tokens of one choice only, so that each choice is asked for by itself."""
+    usual_output: int | None = None
+    """The bound of an answer where the request sets none: for servers that would go on until the context is full."""
+    adds: dict[str, bool | int | float | str] = {}
+    """Fields that every request to this provider carries."""
 
     def read_request(self, body: bytes) -> Request:
         return requests.read_request(body)
 
     def write_request(self, request: Request, deployment: str) -> bytes:
+        if request.max_output is None and self.usual_output is not None:
+            request = request.changed(max_output=self.usual_output)
+        if self.always_streams and not request.stream:
+            request = request.changed(stream=True)
+        report = self.usage_in_stream
         return requests.write_request(
-            request, deployment, output_field=self.output_field, report_usage=self.usage_in_stream
+            request, deployment, output_field=self.output_field, report_usage=report, adds=self.adds
         )
 
     def splice(self, wire: Wire, deployment: str, *, report_usage: bool) -> bytes:

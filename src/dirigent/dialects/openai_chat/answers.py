@@ -202,7 +202,7 @@ def _wire_error(body: bytes) -> WireError:
     try:
         fields = _object.decode(body)
         raw = fields.get("error", Raw(body))
-        if bytes(raw[:1] if isinstance(raw, bytes) else bytes(raw)[:1]) == b'"':
+        if bytes(raw).startswith(b'"'):
             return WireError(msgspec.json.decode(raw, type=str))
         error = _error.decode(raw)
         if error.message is None and "detail" in fields:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, overload
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
@@ -114,6 +114,8 @@ class _Body(msgspec.Struct):
 
 
 _UNDERSTOOD = frozenset(_Body.__struct_fields__)
+_PLAIN_ROLES = frozenset(("system", "developer", "user"))
+"""Roles whose messages are well-formed as soon as their content is a text."""
 _body = msgspec.json.Decoder(_Body)
 _fields = msgspec.json.Decoder(dict[str, Raw])
 _tool = msgspec.json.Decoder(_Tool)
@@ -135,15 +137,15 @@ def read_request(body: bytes) -> Request:
         raise _invalid(fault) from None
     return Request(
         model=read.model,
-        messages=tuple(_message(message, index) for index, message in enumerate(read.messages)),
-        tools=tuple(_read_tools(read.tools or ())),
+        messages=_Messages(read.messages),
+        tools=tuple(_read_tools(read.tools)) if read.tools else (),
         tool_choice=_read_choice(read.tool_choice),
         parallel_tool_calls=read.parallel_tool_calls,
         structure=_structure(read.response_format),
         max_output=read.max_completion_tokens if read.max_completion_tokens is not None else read.max_tokens,
         temperature=read.temperature,
         top_p=read.top_p,
-        stop=(read.stop,) if isinstance(read.stop, str) else tuple(read.stop or ()),
+        stop=() if read.stop is None else (read.stop,) if isinstance(read.stop, str) else tuple(read.stop),
         seed=read.seed,
         choices=read.n or 1,
         logprobs=bool(read.logprobs),
@@ -151,11 +153,11 @@ def read_request(body: bytes) -> Request:
         presence_penalty=read.presence_penalty,
         frequency_penalty=read.frequency_penalty,
         reasoning_effort=read.reasoning_effort,
-        modalities=tuple(read.modalities or ()),
+        modalities=tuple(read.modalities) if read.modalities else (),
         user=read.user,
         stream=bool(read.stream),
         include_usage=bool(read.stream_options and read.stream_options.include_usage),
-        extra={key: raw for key, raw in fields.items() if key not in _UNDERSTOOD},
+        extra={} if fields.keys() <= _UNDERSTOOD else {key: fields[key] for key in fields.keys() - _UNDERSTOOD},
         wire=Wire(DIALECT, body, fields),
     )
 
@@ -168,6 +170,39 @@ def _invalid(fault: Exception, prefix: str = "") -> Invalid:
     if not found and "missing required field" in message:
         param = message.rsplit("`", 2)[-2]
     return Invalid(f"{param}: {message}" if param else message, param=param)
+
+
+class _Messages(Sequence[Message]):
+    """The messages of a request, checked at once, turned into our own words when somebody reads them.
+
+    On the verbatim path nobody does, and that is most of all requests.
+    """
+
+    def __init__(self, wire: Sequence[_Message]) -> None:
+        self._wire = wire
+        self._read: tuple[Message, ...] | None = None
+        if not all(type(message.content) is str and message.role in _PLAIN_ROLES for message in wire):
+            self._all()
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Message]: ...
+
+    def __getitem__(self, index: int | slice) -> Message | Sequence[Message]:
+        return self._all()[index]
+
+    def __len__(self) -> int:
+        return len(self._wire)
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self._all())
+
+    def _all(self) -> tuple[Message, ...]:
+        if self._read is None:
+            self._read = tuple(_message(message, index) for index, message in enumerate(self._wire))
+        return self._read
 
 
 def _message(message: _Message, index: int) -> Message:
@@ -306,13 +341,16 @@ def splice(wire: Wire, deployment: str, *, report_usage: bool) -> bytes:
     return _encode(fields)
 
 
-def write_request(request: Request, deployment: str, *, output_field: str, report_usage: bool) -> bytes:
+def write_request(
+    request: Request, deployment: str, *, output_field: str, report_usage: bool, adds: Mapping[str, object]
+) -> bytes:
     """The body for a provider, out of our own words. Raises Unsupported for parts that only another dialect knows."""
     body: dict[str, Any] = {
         "model": deployment,
         "messages": [_written(message) for message in request.messages],
         **{key: value for key, value in _settings(request, output_field) if value is not None},
         **request.extra,
+        **adds,
     }
     if request.stream:
         body["stream"] = True

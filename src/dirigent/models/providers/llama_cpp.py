@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated
 
 from msgspec import Meta
@@ -13,6 +14,8 @@ from dirigent.core.model import Survey
 from dirigent.core.ports import Listing, Listings, LocalSetup, Origin
 from dirigent.core.run import Run
 from dirigent.core.usage import Price
+from dirigent.dialects.dialect import Dialect
+from dirigent.dialects.openai_chat import OpenAIChat
 from dirigent.models.providers.provider import Address, Provider
 
 __all__ = ["LlamaCpp"]
@@ -28,11 +31,21 @@ class LlamaCpp(Provider, frozen=True):
     slots: Annotated[int, Meta(ge=1, le=64)] | None = None
     """How many requests it answers at once; by default 2 on up to two cores, else 4."""
     context: Annotated[int, Meta(ge=256, le=1_048_576)] = 4096
-    """Tokens of context per slot."""
+    """Tokens of context per slot: what one request and its answer may have together."""
     threads: Annotated[int, Meta(ge=1, le=512)] | None = None
     """Threads that compute; by default the cores that this process may use."""
     patience: Annotated[float, Meta(ge=0, le=600)] = 60.0
     """Seconds that a request waits while the model is still loading."""
+
+    max_output: Annotated[int, Meta(ge=1)] = 1024
+    """Tokens of an answer where the request sets no bound; a small model would ramble until its context is full."""
+
+    def dialect(self) -> Dialect:
+        """OpenAI chat completions as llama.cpp speaks it.
+
+        It notices that a caller has gone in streams only, and during the prompt only where progress is asked for.
+        """
+        return _dialect(self.max_output)
 
     @property
     def setup(self) -> LocalSetup:
@@ -51,10 +64,21 @@ class LlamaCpp(Provider, frozen=True):
         return Listing(
             price=Price(Decimal(0), Decimal(0)),
             context_window=self.context,
-            capabilities=frozenset(("json", "logprobs", "tools")),
+            capabilities=frozenset(("json", "logprobs")),
             source="this machine",
         )
 
     def faults(self, deployment: str, survey: Survey) -> Iterable[Finding]:
         """A name that is neither of the kit nor a file."""
         return ()
+
+
+@lru_cache(maxsize=16)
+def _dialect(max_output: int) -> OpenAIChat:
+    return OpenAIChat(
+        passes_verbatim=False,
+        always_streams=True,
+        one_choice=True,
+        usual_output=max_output,
+        adds={"return_progress": True},
+    )

@@ -1,0 +1,5 @@
+"""`python -m dirigent` is the command `dirigent`."""
+
+from dirigent.cli import main
+
+main()

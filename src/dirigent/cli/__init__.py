@@ -1,0 +1,31 @@
+"""The command line: one command per thing a person wants, each with an example and with `--json` for programs."""
+
+from __future__ import annotations
+
+import click
+
+from dirigent import __version__
+from dirigent.cli.asking import ask, explain, models
+from dirigent.cli.serving import check, pull, serve, worker
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", message="dirigent %(version)s")
+def main() -> None:
+    """Dirigent puts all your language models behind one OpenAI-compatible endpoint.
+
+    \b
+    First steps:
+      dirigent pull                     fetch the embedded model's weights
+      dirigent serve                    start; prints the address, a key and a line to try
+      dirigent ask auto "Hello!"        ask from the terminal
+      dirigent explain auto "Hello!"    see which model would answer, and why
+
+    Exit codes: 0 done, 1 the answer is no, 2 wrong use.
+    """
+
+
+for _command in (serve, worker, pull, check, ask, explain, models):
+    main.add_command(_command)

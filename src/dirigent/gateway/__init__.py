@@ -1,0 +1,1 @@
+"""HTTP in, hot: the callers' side of the data plane."""

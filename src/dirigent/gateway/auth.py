@@ -1,0 +1,45 @@
+"""From a bearer key to the principal: one dictionary look-up by the key's digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+from dirigent.core.errors import Unauthenticated
+from dirigent.core.identity import Principal
+
+__all__ = ["Keys"]
+
+
+class Keys:
+    """The valid keys. Only their BLAKE2b digests are kept, so no listing of memory or table shows a key."""
+
+    def __init__(self, principals: Mapping[bytes, Principal]) -> None:
+        self._principals = principals
+
+    @classmethod
+    def of(cls, keys: Mapping[str, Principal]) -> Keys:
+        """The table for these keys in clear."""
+        return cls({digest(key.encode()): principal for key, principal in keys.items()})
+
+    def principal(self, headers: Mapping[bytes, bytes]) -> Principal:
+        """On whose behalf a request with these headers acts. Raises Unauthenticated in words that never repeat the key."""
+        header = headers.get(b"authorization")
+        if header is not None:
+            scheme, _, key = header.partition(b" ")
+            if scheme.lower() != b"bearer":
+                raise Unauthenticated("the header `authorization` has the form `Bearer KEY`")
+        else:
+            key = headers.get(b"x-api-key", b"")
+        key = key.strip()
+        if not key:
+            raise Unauthenticated("no key was given: send it in the header `authorization` as `Bearer KEY`")
+        principal = self._principals.get(digest(key))
+        if principal is None:
+            raise Unauthenticated("the key is not valid: it was mistyped, revoked or never issued here")
+        return principal
+
+
+def digest(key: bytes) -> bytes:
+    """How a key is kept. Keys are long and random, so a plain hash cannot be guessed backwards."""
+    return blake2b(key, digest_size=32).digest()

@@ -1,0 +1,94 @@
+"""The contract of a strategy: it puts a router's candidates in order and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import msgspec
+
+from dirigent.core.errors import Finding
+from dirigent.core.messages import Audio, Image, Request
+from dirigent.core.profile import Profile
+from dirigent.core.registry import Kind
+from dirigent.core.run import Run
+from dirigent.core.usage import Money, Usage
+from dirigent.models.features import Features, measure
+
+__all__ = ["Question", "Ranking", "Strategy"]
+
+_USUAL_OUTPUT = 300
+"""Output tokens assumed where the request sets no bound: the middle of chat answers, and the same for all candidates."""
+
+
+class Ranking(msgspec.Struct, frozen=True):
+    """What a strategy answers."""
+
+    order: tuple[str, ...]
+    """Every candidate of the question exactly once, best first."""
+    reason: str
+    """One sentence for people: the rule that decided."""
+    quality: Mapping[str, float] = {}
+    """Predicted quality, 0 to 1, where the strategy predicts it."""
+    details: Mapping[str, Any] = {}
+    """Whatever explains the order: contributions, scores, the rules that were tried."""
+
+
+class Question:
+    """What a strategy is asked: a request, and the candidates that can take it. Nothing is computed before it is read."""
+
+    def __init__(self, request: Request, run: Run, candidates: Sequence[str]) -> None:
+        self.request = request
+        self.run = run
+        self.candidates = tuple(candidates)
+        """The candidates that meet the request's hard constraints, in the order of the configuration. Never empty."""
+
+    @cached_property
+    def features(self) -> Features:
+        """What can be measured of the request, measured once."""
+        request = self.request
+        parts = [part for message in request.messages for part in message.parts]
+        return measure(
+            list(request.texts()),
+            tools=len(request.tools),
+            images=sum(isinstance(part, Image) for part in parts),
+            audio=sum(isinstance(part, Audio) for part in parts),
+            wants_json=request.structure is not None,
+            max_output=request.max_output,
+        )
+
+    def profile(self, name: str) -> Profile:
+        """What is known of a candidate."""
+        return self.run.catalog.profile(name)
+
+    def cost(self, name: str) -> Money | None:
+        """The expected cost of this request at a candidate; None where its price is unknown."""
+        price = self.profile(name).price
+        return None if price is None else price.cost(Usage(self.features.context_tokens, self._output))
+
+    def latency(self, name: str) -> float | None:
+        """Expected seconds until a candidate's answer is complete; None before anything was measured."""
+        first, pace = self.run.ports.vitals.first_token(name), self.run.ports.vitals.pace(name)
+        if first is None:
+            return None
+        return first + (self._output / pace if pace else 0.0)
+
+    @property
+    def _output(self) -> int:
+        bound = self.request.max_output
+        return _USUAL_OUTPUT if bound is None else min(bound, _USUAL_OUTPUT)
+
+
+class Strategy(Kind, frozen=True):
+    """How a router orders its candidates."""
+
+    contract: ClassVar[str] = "strategy"
+
+    async def order(self, question: Question) -> Ranking:
+        """Every candidate of `question`, best first, and the reason. Waits for nothing that another machine owns."""
+        raise NotImplementedError
+
+    def faults(self, candidates: Sequence[str]) -> Iterable[Finding]:
+        """What is wrong with these settings for a router of these candidates; paths are relative to the strategy."""
+        return ()

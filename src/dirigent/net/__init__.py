@@ -1,0 +1,7 @@
+"""HTTP out: the only HTTP client, its pool, its time-outs, and the guard for addresses that callers name."""
+
+from dirigent.net.address import Guarded, guard
+from dirigent.net.client import HttpClient
+from dirigent.net.proxies import Proxies
+
+__all__ = ["Guarded", "HttpClient", "Proxies", "guard"]

@@ -1,0 +1,223 @@
+"""An answer as it comes in: the head, then pieces, then the end or what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from math import inf
+from typing import Protocol
+
+from dirigent.core.errors import BadAnswer, Failed, TimedOut, Unavailable
+from dirigent.core.ports import Timeouts
+from dirigent.net.news import News
+from dirigent.net.sweep import Sweep
+
+__all__ = ["Answer", "Line"]
+
+_UNREAD = 256 * 1024
+_WHOLE = 64 * 1024 * 1024
+
+
+class Line(Protocol):
+    """What an answer needs of the connection that brings it."""
+
+    def drop(self) -> None:
+        """Cuts the connection at once."""
+        ...
+
+    def pause(self) -> None:
+        """Reads no more for now."""
+        ...
+
+    def resume(self) -> None:
+        """Reads on."""
+        ...
+
+
+class Answer:
+    """A provider's answer whose head has arrived and whose body is still coming (core.ports.HttpAnswer)."""
+
+    __slots__ = (
+        "_complete",
+        "_ends",
+        "_expires",
+        "_failure",
+        "_headers",
+        "_line",
+        "_news",
+        "_noteworthy",
+        "_paused",
+        "_peer",
+        "_pieces",
+        "_sweep",
+        "_timeouts",
+        "_unread",
+        "_whole",
+        "bodiless",
+        "fields",
+        "status",
+        "touched",
+    )
+
+    def __init__(self, line: Line, peer: str, sweep: Sweep, timeouts: Timeouts, ends: float, *, bodiless: bool) -> None:
+        self._line = line
+        self._peer = peer
+        self._sweep = sweep
+        self._timeouts = timeouts
+        self._ends = ends
+        self._expires = inf
+        self._headers: dict[str, str] | None = None
+        self._pieces: list[bytes] = []
+        self._unread = 0
+        self._news = News(asyncio.get_running_loop())
+        self._failure: Failed | None = None
+        self._complete = self._noteworthy = self._paused = self._whole = False
+        self.bodiless = bodiless
+        """True where the request asked for the head alone."""
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.status = 0
+        """The HTTP status; 0 until the head has arrived."""
+        self.touched = False
+        """True once any byte of it has arrived."""
+        sweep.add(self)
+        self._expires = sweep.ahead + timeouts.first_byte
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case; repeated ones joined by a comma."""
+        if self._headers is None:
+            headers: dict[str, str] = {}
+            for raw, value in self.fields:
+                name = raw.decode("latin-1").lower()
+                text = value.decode("latin-1")
+                headers[name] = f"{headers[name]}, {text}" if name in headers else text
+            self._headers = headers
+        return self._headers
+
+    async def begun(self) -> None:
+        """Returns when the head has arrived; raises what prevented it. Cancelling cuts the connection."""
+        try:
+            while not self.status:
+                if self._failure is not None:
+                    raise self._failure
+                await self._news
+        except asyncio.CancelledError:
+            self.close()
+            raise
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yields the body as it comes. Closing the generator early cuts the connection at once.
+
+        Raises what broke the answer off, after all that had arrived before: Unavailable, TimedOut or BadAnswer.
+        """
+        try:
+            while True:
+                if self._pieces:
+                    yield self._take()
+                elif self._failure is not None:
+                    raise self._failure
+                elif self._complete:
+                    return
+                else:
+                    await self._news
+        finally:
+            self.close()
+
+    async def read(self, limit: int = _WHOLE) -> bytes:
+        """Returns the whole body, without waking up for each piece of it.
+
+        Raises BadAnswer where it exceeds `limit` bytes, else what broke the answer off. Cancelling cuts the connection.
+        """
+        self._whole = True
+        if self._paused:
+            self._resume()
+        try:
+            while self._unread <= limit and not self._complete and self._failure is None:
+                await self._news
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        if self._unread > limit:
+            self.close()
+            raise BadAnswer(f"{self._peer} sent more than the {limit} bytes that are read of one answer")
+        if self._failure is not None:
+            raise self._failure
+        return self._take()
+
+    def close(self) -> None:
+        """Ends the exchange: cuts the connection at once, unless the answer has wholly arrived."""
+        if not self._complete and self._failure is None:
+            self._line.drop()
+            self.fail(Unavailable(f"the answer of {self._peer} was closed on this side before its end"))
+
+    # --- called by the connection and the sweep -----------------------------------------------------------------------
+
+    def begin(self, status: int) -> None:
+        """Takes the head, whose fields are in `fields`."""
+        self._expires = self._sweep.ahead + self._timeouts.idle
+        self.status = status
+        self._noteworthy = True
+
+    def receive(self, piece: bytes) -> None:
+        """Takes a piece of the body."""
+        self._pieces.append(piece)
+        self._unread += len(piece)
+        if self._whole:
+            self._expires = self._sweep.ahead + self._timeouts.idle
+            if self._unread > _WHOLE:
+                self._noteworthy = True
+        elif self._unread > _UNREAD:
+            if not self._paused:
+                self._paused = True
+                self._line.pause()
+            self._expires = inf  # now the provider waits for us
+        else:
+            self._expires = self._sweep.ahead + self._timeouts.idle
+            self._noteworthy = True
+
+    def finish(self) -> None:
+        """Takes the end."""
+        self._complete = self._noteworthy = True
+        self._sweep.waiting.discard(self)
+
+    def tell(self) -> None:
+        """Lets the reader go on with what was taken since it was last told; only for callbacks of the loop."""
+        if self._noteworthy:
+            self._noteworthy = False
+            self._news.tell()
+
+    def fail(self, failure: Failed) -> None:
+        """Takes what went wrong; nothing more will come."""
+        self._failure = failure
+        self._sweep.waiting.discard(self)
+        self._news.tell_soon()
+
+    def check(self, now: float) -> None:
+        """Gives up when a wait or the whole time is over."""
+        if now < self._expires and now < self._ends:
+            return
+        waits, peer = self._timeouts, self._peer
+        if now >= self._ends:
+            words = f"the answer of {peer} was not complete within {waits.total:g} s"
+        elif self.status:
+            words = f"{peer} fell silent in the middle of its answer for {waits.idle:g} s"
+        else:
+            words = f"{peer} did not begin to answer within {waits.first_byte:g} s"
+        self._line.drop()
+        self.fail(TimedOut(words))
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _take(self) -> bytes:
+        pieces = self._pieces
+        self._pieces = []
+        self._unread = 0
+        if self._paused:
+            self._resume()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _resume(self) -> None:
+        self._paused = False
+        if not self._complete and self._failure is None:
+            self._expires = self._sweep.ahead + self._timeouts.idle
+            self._line.resume()

@@ -1,0 +1,128 @@
+"""The HTTP client: HTTP/1.1 over pooled connections, each answer given the moment that its head is there."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from functools import partial
+from pathlib import Path
+
+from dirigent.core.errors import Misconfigured, Unavailable
+from dirigent.core.ports import HttpCall, Origin, Timeouts
+from dirigent.net.answer import Answer
+from dirigent.net.connection import Connection
+from dirigent.net.dialling import dial, peer_of, trust
+from dirigent.net.pool import Pool
+from dirigent.net.proxies import Proxies, Proxy
+from dirigent.net.sweep import Sweep
+
+__all__ = ["HttpClient"]
+
+
+class HttpClient:
+    """The HTTP client (core.ports.Http) of one event loop.
+
+    Certificates are always verified, against the system's authorities and those in the PEM file `authorities`. At most
+    `idle` connections per origin wait for their next request, for `age` seconds at most. Time-outs are kept to within
+    a tenth of a second and never end early.
+    """
+
+    def __init__(
+        self, *, authorities: Path | None = None, proxies: Proxies | None = None, idle: int = 256, age: float = 50.0
+    ) -> None:
+        self._authorities = authorities
+        self._proxies = proxies or Proxies()
+        self._pool = Pool(idle, age)
+        self._sweep = Sweep(self._pool.tidy)
+        self._tls: ssl.SSLContext | None = None
+
+    async def open(self, call: HttpCall, timeouts: Timeouts) -> Answer:
+        """Sends `call` and returns when the answer's head has arrived, whatever its status.
+
+        A pooled connection that turns out to be dead before any byte of an answer is replaced by a fresh one, once.
+        Raises Unavailable where no connection comes about or it breaks, TimedOut where a wait runs out, BadAnswer where
+        the peer does not speak HTTP, Misconfigured where a header cannot be sent. Cancelling cuts the connection.
+        """
+        origin = call.origin
+        proxy = self._proxies.between(origin)
+        head = _head(call, proxy)
+        start = asyncio.get_running_loop().time()
+        ends = start + timeouts.total
+        bodiless = call.method == "HEAD"
+        connection = self._pool.take(origin)
+        if connection is not None:
+            answer = connection.ask(head, call.body, timeouts, ends, bodiless=bodiless)
+            try:
+                await answer.begun()
+                return answer
+            except Unavailable:
+                if answer.touched:
+                    raise
+        connection = await self._connect(origin, proxy, min(timeouts.connect, timeouts.total))
+        answer = connection.ask(head, call.body, timeouts, ends, bodiless=bodiless)
+        await answer.begun()
+        return answer
+
+    @property
+    def resting(self) -> int:
+        """How many connections wait for their next request."""
+        return len(self._pool)
+
+    @property
+    def working(self) -> int:
+        """How many answers have not wholly arrived."""
+        return len(self._sweep.waiting)
+
+    def close(self) -> None:
+        """Closes all connections; answers that are still coming break off with Unavailable."""
+        self._pool.clear()
+        for answer in tuple(self._sweep.waiting):
+            answer.close()
+        self._sweep.stop()
+
+    async def _connect(self, origin: Origin, proxy: Proxy | None, patience: float) -> Connection:
+        def fresh() -> Connection:
+            return Connection(
+                peer_of(origin),
+                self._sweep,
+                partial(self._pool.put, origin),
+                partial(self._pool.forget, origin),
+            )
+
+        return await dial(origin, proxy, self._context, fresh, patience)
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:  # reading the system's authorities takes tens of milliseconds, and many need none
+            self._tls = trust(self._authorities)
+        return self._tls
+
+
+def _head(call: HttpCall, proxy: Proxy | None) -> bytes:
+    """The bytes of a request's head."""
+    origin, path = call.origin, call.path
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    if origin.port != (443 if origin.tls else 80):
+        host = f"{host}:{origin.port}"
+    if proxy is not None and not origin.tls:
+        path = f"http://{host}{path}"
+    lines = [f"{call.method} {path} HTTP/1.1\r\nhost: {host}\r\n"]
+    lines += [f"{name}: {value}\r\n" for name, value in call.headers]
+    if call.body or call.method not in {"GET", "HEAD", "DELETE"}:
+        lines.append(f"content-length: {len(call.body)}\r\n")
+    if proxy is not None and proxy.credentials and not origin.tls:
+        lines.append(f"proxy-authorization: {proxy.credentials}\r\n")
+    text = "".join(lines)
+    breaks = len(lines) + 1  # the first of them has two
+    if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text or not path.isascii() or " " in path:
+        raise Misconfigured(_fault(call))
+    try:
+        return f"{text}\r\n".encode("latin-1")
+    except UnicodeEncodeError:
+        raise Misconfigured(_fault(call)) from None
+
+
+def _fault(call: HttpCall) -> str:
+    for name, value in call.headers:
+        if not f"{name}{value}".isprintable() or not value.isascii():
+            return f"the header {name!r} for {peer_of(call.origin)} holds a line break or a sign that cannot be sent"
+    return f"the path for {peer_of(call.origin)} holds a space or a sign that cannot be sent"

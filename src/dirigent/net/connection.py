@@ -1,0 +1,225 @@
+"""One connection to a provider: a request out, an answer in, and back to the pool if both sides agree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import httptools
+
+from dirigent.core.errors import BadAnswer, Failed, Unavailable
+from dirigent.core.ports import Timeouts
+from dirigent.net.answer import Answer
+from dirigent.net.sweep import Sweep
+
+__all__ = ["Connection"]
+
+_HEAD = 64 * 1024
+_FIELDS = 200
+_JOINED = 64 * 1024  # above this size, copying a body behind its head costs more than a second buffer in the same write
+_BODILESS = frozenset({204, 304})
+
+
+class Connection(asyncio.Protocol):
+    """The client's end of one connection: `spare` gets it when it may carry another exchange, `lost` when it ends."""
+
+    __slots__ = (
+        "_answer",
+        "_fields",
+        "_finished",
+        "_head_bytes",
+        "_interim",
+        "_keep",
+        "_lost",
+        "_parser",
+        "_paused",
+        "_peer",
+        "_piece",
+        "_spare",
+        "_sweep",
+        "_to_the_end",
+        "_transport",
+        "closed",
+        "since",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(
+        self, peer: str, sweep: Sweep, spare: Callable[[Connection], None], lost: Callable[[Connection], None]
+    ) -> None:
+        self._peer = peer
+        self._sweep = sweep
+        self._spare = spare
+        self._lost = lost
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer: Answer | None = None
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._finished = self._to_the_end = self._interim = self._keep = self._paused = False
+        self._head_bytes = self._piece = 0
+        self.closed = False
+        self.since = 0.0
+        """When it went to the pool, in the sweep's time."""
+
+    def ask(self, head: bytes, body: bytes, timeouts: Timeouts, ends: float, *, bodiless: bool) -> Answer:
+        """Sends a request and returns the answer that has yet to begin; `ends` is when all of it must be there."""
+        self._finished = self._to_the_end = False
+        self._head_bytes = 0
+        self._answer = answer = Answer(self, self._peer, self._sweep, timeouts, ends, bodiless=bodiless)
+        self._fields = answer.fields
+        if len(body) < _JOINED:
+            self._transport.write(head + body)
+        else:
+            self._transport.writelines((head, body))
+        return answer
+
+    # --- called by the answer and the pool ----------------------------------------------------------------------------
+
+    def drop(self) -> None:
+        """Cuts the connection at once."""
+        self._answer = None
+        self.closed = True
+        self._transport.abort()
+
+    def pause(self) -> None:
+        """Reads no more for now."""
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Reads on."""
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    # --- called by the transport --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        answer = self._answer
+        if answer is None:  # words that nobody asked for: whatever follows could be taken for the next answer
+            self.drop()
+            return
+        self._piece = len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if not self._finished:
+                self._fail(answer, self._fault(error))
+                return
+            self._keep = False  # more than was asked for
+        except httptools.HttpParserUpgrade:
+            self._fail(answer, BadAnswer(f"{self._peer} changed to a protocol that nobody asked for"))
+            return
+        if self._finished:
+            self._release()
+        elif not answer.status:
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEAD:
+                self._fail(answer, self._oversized())
+        answer.tell()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        answer, self._answer = self._answer, None
+        if answer is None:
+            self._lost(self)
+        elif self._to_the_end and exc is None:
+            answer.finish()
+            answer.tell()
+        elif answer.status:
+            answer.fail(Unavailable(f"{self._peer} broke off in the middle of its answer"))
+        else:
+            answer.fail(Unavailable(f"{self._peer} closed the connection without an answer"))
+
+    # --- called by the parser -----------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._answer is not None:
+            self._answer.touched = True
+        if self._finished:
+            self._keep = False  # more than was asked for
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        answer = self._answer
+        if answer is None or self._finished:
+            return
+        fields = self._fields
+        may_be_large = self._head_bytes + self._piece > _HEAD  # else they need not be added up
+        if len(fields) > _FIELDS or (
+            may_be_large and sum(len(name) + len(value) + 4 for name, value in fields) > _HEAD
+        ):
+            raise self._oversized()
+        status = self._parser.get_status_code()
+        self._interim = 100 <= status < 200
+        if self._interim:
+            fields.clear()
+            return
+        if not 200 <= status <= 999:
+            raise BadAnswer(f"{self._peer} answered with the status {status:03d}, which HTTP does not have")
+        self._read_framing(fields, bodiless=answer.bodiless or status in _BODILESS)
+        self._fields = []  # what comes now is a trailer, which nobody reads
+        answer.begin(status)
+        if answer.bodiless:
+            self._finish(answer)
+            self._keep = False  # the parser would wait for the body that stays out
+
+    def on_body(self, piece: bytes) -> None:
+        if self._answer is not None and not self._finished:
+            self._answer.receive(piece)
+
+    def on_message_complete(self) -> None:
+        if self._interim:
+            self._interim = False
+        elif self._answer is not None and not self._finished:
+            self._keep = self._parser.should_keep_alive()
+            self._finish(self._answer)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _read_framing(self, fields: list[tuple[bytes, bytes]], *, bodiless: bool) -> None:
+        """Refuses a framing that the parser lets pass; the parser itself refuses two lengths."""
+        framed = bodiless
+        for name, value in fields:
+            size = len(name)
+            if size == 14 and name.lower() == b"content-length":
+                framed = True
+            elif size == 17 and name.lower() == b"transfer-encoding":
+                framed = True
+                if value.strip().lower() != b"chunked" or self._parser.get_http_version() != "1.1":
+                    raise BadAnswer(f"{self._peer} sent its answer in a transfer-encoding that is not read here")
+        self._to_the_end = not framed
+
+    def _finish(self, answer: Answer) -> None:
+        self._finished = True
+        answer.finish()
+
+    def _release(self) -> None:
+        self._answer = None
+        if self.closed:
+            return
+        if not self._keep or self._transport.get_write_buffer_size():  # it answered before it had read the request
+            self.drop()
+            return
+        if self._paused:
+            self.resume()
+        self.since = self._sweep.ahead
+        self._spare(self)
+
+    def _fail(self, answer: Answer, failure: Failed) -> None:
+        self.drop()
+        answer.fail(failure)
+
+    def _fault(self, error: httptools.HttpParserError) -> Failed:
+        cause = error.__context__
+        return cause if isinstance(cause, Failed) else BadAnswer(f"{self._peer} does not speak HTTP/1.1: {error}")
+
+    def _oversized(self) -> BadAnswer:
+        return BadAnswer(f"{self._peer} sent more than {_FIELDS} header fields or {_HEAD} bytes of them")

@@ -1,0 +1,1 @@
+"""Who watches: implementations of the observer."""
