@@ -31,16 +31,17 @@ class Conductor:
     def open(
         self,
         run_id: str,
+        model: str,
         principal: Principal,
         *,
         priority: Priority = "normal",
         purpose: str | None = None,
         sticky: str | None = None,
     ) -> Run:
-        """A new run on the present catalog."""
+        """A new run on the present catalog, which begins with the model called `model`."""
         return Run(
             id=run_id,
-            model="",
+            model=model,
             catalog=self.catalog,
             ports=self.ports,
             principal=principal,
@@ -51,9 +52,9 @@ class Conductor:
         )
 
     def answer(self, request: Request, run: Run) -> Answer:
-        """The events of the model that `request` names. Raises UnknownModel at once."""
-        return run.ask(request.model, request)
+        """The events of the model with which `run` begins. Raises UnknownModel at once."""
+        return run.catalog.answering(run.model).answer(request, run)
 
     async def explain(self, request: Request, run: Run) -> Sequence[Decision]:
         """The decisions that would be taken on `request`; nobody is asked. Empty where no router stands in the way."""
-        return await run.explain(request.model, request)
+        return await run.catalog.answering(run.model).explain(request, run)

@@ -34,10 +34,11 @@ from dirigent.gateway.auth import Keys
 from dirigent.gateway.endpoints import routes
 from dirigent.gateway.wire import Server
 from dirigent.listings import Listings
+from dirigent.local.embedder import LocalEmbedder
 from dirigent.local.kit import BETTER, DEFAULT, SMALL
 from dirigent.local.supervisor import LocalModels
 from dirigent.local.weights import locate
-from dirigent.memory import MemoryVitals, NoEmbedder
+from dirigent.memory import MemoryVitals
 from dirigent.models import MODELS
 from dirigent.models.deployment import Deployment
 from dirigent.models.providers import PROVIDERS
@@ -139,11 +140,12 @@ class _Node:
         catalog = self._read()
         http = client(settings)
         local = LocalModels(settings.data.resolve())
+        embedder = LocalEmbedder()
         observer = LogObserver(settings.data / "logs" / "served.jsonl")
         ports = Ports(
             http=http,
             local=local,
-            embedder=NoEmbedder(),
+            embedder=embedder,
             listings=self._listings,
             vitals=MemoryVitals(),
             secrets=self._secrets,
@@ -180,6 +182,7 @@ class _Node:
         finally:
             await server.drain(_DRAIN)
             await local.close()
+            await embedder.close()
             http.close()
             observer.close()
 

@@ -103,7 +103,7 @@ async def test_the_encoder_reads_what_no_single_word_tells() -> None:
     try:
         reading = await reader.reread(text, 20.0)
     finally:
-        await embedder.aclose()
+        await embedder.close()
 
     assert (reading.subject, reading.tier) == ("medicine", "encoder")
 
@@ -119,6 +119,6 @@ async def test_an_operators_subject_is_learnt_behind_an_impatient_first_question
         await asyncio.sleep(0)
         reading = await reader.reread(text, 20.0)
     finally:
-        await embedder.aclose()
+        await embedder.close()
 
     assert reading.subject == "taxes"

@@ -37,7 +37,7 @@ async def opened(encoder: Encoder) -> AsyncGenerator[Encoder, None]:
     try:
         yield encoder
     finally:
-        await encoder.aclose()
+        await encoder.close()
 
 
 def likeness(one: Sequence[float], other: Sequence[float]) -> float:

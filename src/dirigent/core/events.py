@@ -6,7 +6,7 @@ would have given; and after the first event no other candidate may speak.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 
 import msgspec
@@ -26,6 +26,7 @@ __all__ = [
     "UsageReported",
     "Verbatim",
     "collect",
+    "folded",
 ]
 
 
@@ -90,19 +91,22 @@ Answer = AsyncGenerator[Event, None]
 
 async def collect(answer: Answer) -> Response:
     """The whole response. Raises what the answer raises; closes it in every case."""
+    async with aclosing(answer) as events:
+        return folded([event async for event in events])
+
+
+def folded(events: Iterable[Event]) -> Response:
+    """The response that these events make up. Raises BadAnswer where one of them is verbatim."""
     choices: dict[int, _Collected] = {}
     usage: Usage | None = None
-    async with aclosing(answer) as events:
-        async for event in events:
-            match event:
-                case UsageReported(usage=reported):
-                    usage = reported
-                case Verbatim():
-                    raise BadAnswer(
-                        "a verbatim answer cannot be collected: ask with a request that carries no wire form"
-                    )
-                case _:
-                    choices.setdefault(event.choice, _Collected()).add(event)
+    for event in events:
+        match event:
+            case UsageReported(usage=reported):
+                usage = reported
+            case Verbatim():
+                raise BadAnswer("a verbatim answer cannot be collected: ask with a request that carries no wire form")
+            case _:
+                choices.setdefault(event.choice, _Collected()).add(event)
     return Response(tuple(choices[index].choice() for index in sorted(choices)), usage)
 
 

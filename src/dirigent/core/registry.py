@@ -11,7 +11,7 @@ import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -94,7 +94,7 @@ class Reader:
     def _struct(self, cls: type[msgspec.Struct], raw: Mapping[Any, object], path: Path) -> tuple[object, list[Finding]]:
         findings: list[Finding] = []
         values: dict[str, object] = {}
-        hints = get_type_hints(cls)
+        hints = get_type_hints(cls, include_extras=True)
         fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
         for key in raw:
             if key not in fields:
@@ -129,6 +129,9 @@ class Reader:
             return None, []
         if len(options) == 1:
             option, origin, arguments = options[0], get_origin(options[0]), get_args(options[0])
+            if origin is Annotated and isinstance(raw, list | Mapping):  # its items first, then how many there may be
+                value, faults = self._value(arguments[0], raw, path)
+                return value, faults or _beyond_bounds(raw, arguments[1:], path)
             if isinstance(option, type) and option in self.registries:
                 return self.read(option, raw, path)
             if isinstance(option, type) and issubclass(option, msgspec.Struct) and isinstance(raw, Mapping):
@@ -150,8 +153,22 @@ class Reader:
         try:
             return msgspec.convert(raw, hint, strict=True), []
         except msgspec.ValidationError as fault:
-            message, _, place = str(fault).partition(" - at `$")
-            return None, [Finding((*path, *_steps(place.rstrip("`"))), message[:1].lower() + message[1:])]
+            return None, [_finding(fault, path)]
+
+
+def _beyond_bounds(raw: object, bounds: Sequence[Any], path: Path) -> list[Finding]:
+    """What a list or mapping has too few or too many of."""
+    shape: Any = list[Any] if isinstance(raw, list) else dict[str, Any]
+    try:
+        msgspec.convert(raw, Annotated[(shape, *bounds)])
+    except msgspec.ValidationError as fault:
+        return [_finding(fault, path)]
+    return []
+
+
+def _finding(fault: msgspec.ValidationError, path: Path) -> Finding:
+    message, _, place = str(fault).partition(" - at `$")
+    return Finding((*path, *_steps(place.rstrip("`"))), message[:1].lower() + message[1:])
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -131,6 +131,7 @@ class Run:
         purpose: str | None = None,
         sticky: str | None = None,
     ) -> None:
+        """A run that begins with the model called `model`; every model that this one asks is one level deeper."""
         self.id = id
         self.model = model
         """The name under which the present model was asked."""

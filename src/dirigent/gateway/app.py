@@ -73,14 +73,14 @@ class Call:
         "status",
     )
 
-    def __init__(self, exchange: Exchange, conductor: Conductor, keys: Keys) -> None:
+    def __init__(self, run_id: str, exchange: Exchange, conductor: Conductor, keys: Keys) -> None:
         self._conductor = conductor
         self._keys = keys
         self.exchange = exchange
         self.began = monotonic()
-        self.run_id = f"run-{token_hex(12)}"
+        self.run_id = run_id
         given = exchange.headers.get(b"x-request-id")
-        self.request_id = given.decode() if given is not None and _ID.fullmatch(given) else f"req-{self.run_id[4:]}"
+        self.request_id = given.decode() if given is not None and _ID.fullmatch(given) else run_id
         self.principal: Principal | None = None
         self.run: Run | None = None
         self.model: str | None = None
@@ -104,6 +104,7 @@ class Call:
         purpose = headers.get(b"x-dirigent-purpose")
         self.run = self._conductor.open(
             self.run_id,
+            model,
             self.principal or self.authenticate(),
             priority=_PRIORITIES[priority] if priority is not None else "normal",
             purpose=purpose.decode("latin-1") if purpose is not None else None,
@@ -183,6 +184,23 @@ class Recent:
         return next((note for note in reversed(self._notes) if note.run == run and note.tenant == tenant), None)
 
 
+class _RunIds:
+    """Ids of 96 random bits, drawn many at a time because asking the system for chance costs more than all else about them."""
+
+    _BYTES = 12
+    _MANY = 256
+
+    def __init__(self) -> None:
+        self._drawn: list[str] = []
+
+    def draw(self) -> str:
+        """One that nobody has had."""
+        if not self._drawn:
+            many, one = token_hex(self._BYTES * self._MANY), 2 * self._BYTES
+            self._drawn = [f"run-{many[start : start + one]}" for start in range(0, len(many), one)]
+        return self._drawn.pop()
+
+
 class Gateway:
     """Answers exchanges. `routes` are exact paths; one that ends in `/*` takes all below it."""
 
@@ -191,12 +209,13 @@ class Gateway:
         self._keys = keys
         self._dialect = dialect
         self._recent = recent
+        self._ids = _RunIds()
         self._exact = {(route.method, route.path): route for route in routes if not route.path.endswith("/*")}
         self._below = [(route.path[:-1], route) for route in routes if route.path.endswith("/*")]
 
     async def handle(self, exchange: Exchange) -> None:
         """Answers one request; whatever goes wrong is answered in the caller's dialect."""
-        call = Call(exchange, self._conductor, self._keys)
+        call = Call(self._ids.draw(), exchange, self._conductor, self._keys)
         route = self._exact.get((exchange.method, exchange.path))
         try:
             if route is None:

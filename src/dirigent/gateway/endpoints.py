@@ -13,7 +13,7 @@ import msgspec
 from dirigent.conductor import Conductor
 from dirigent.core.decision import Decision
 from dirigent.core.errors import BadAnswer, DirigentError, Invalid
-from dirigent.core.events import Answer, Verbatim, collect
+from dirigent.core.events import Answer, Verbatim, folded
 from dirigent.core.messages import Message, Request, Text
 from dirigent.core.run import Run
 from dirigent.dialects.dialect import Dialect
@@ -67,34 +67,17 @@ def answering(dialect: Dialect, conductor: Conductor) -> Endpoint:
         async with aclosing(conductor.answer(request, run)) as events:
             if request.stream:
                 await _streamed(call, request, run, dialect, events)
-            else:
-                await _whole(call, request, run, dialect, events)
+                return
+            said = [event async for event in events]
+        first = said[0] if said else None
+        if type(first) is Verbatim and len(said) == 1:
+            body = first.data
+        else:
+            body = dialect.write_response(folded(said), request, f"chatcmpl-{call.run_id}", int(time()))
+        call.status = 200
+        call.exchange.respond(200, call.headers(dialect.content_type), body)
 
     return endpoint
-
-
-async def _whole(call: Call, request: Request, run: Run, dialect: Dialect, events: Answer) -> None:
-    body: bytes | None = None
-    if request.wire is not None:
-        first = await anext(events, None)
-        if isinstance(first, Verbatim):
-            body = first.data
-            async for _ in events:  # lets the deployment settle, so that the cost is known before the answer goes out
-                raise BadAnswer("a whole verbatim answer comes in one piece")
-        elif first is not None:
-            events = _preceded(first, events)
-    if body is None:
-        response = await collect(events)
-        body = dialect.write_response(response, request, f"chatcmpl-{call.run_id}", int(time()))
-    call.status = 200
-    call.exchange.respond(200, call.headers(dialect.content_type), body)
-
-
-async def _preceded(first: Any, rest: Answer) -> Answer:
-    async with aclosing(rest) as events:
-        yield first
-        async for event in events:
-            yield event
 
 
 async def _streamed(call: Call, request: Request, run: Run, dialect: Dialect, events: Answer) -> None:

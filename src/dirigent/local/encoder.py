@@ -106,7 +106,7 @@ class Encoder:
             self._memory.popitem(last=False)
         return [array("f", found[key]) for key in keys]
 
-    async def aclose(self) -> None:
+    async def close(self) -> None:
         """Ends the process. What still waits is refused."""
         self._closed = True
         if self._worker is not None:

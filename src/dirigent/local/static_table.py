@@ -43,9 +43,9 @@ Find = Callable[[str], int | None]
 """The row of a word, or None."""
 
 
-def excerpt(text: str) -> str:
+def excerpt(text: str, head: int = _HEAD, tail: int = _TAIL) -> str:
     """The part of a text that is looked at: all of a short one, beginning and end of a long one."""
-    return text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]} {text[-_TAIL:]}"
+    return text if len(text) <= head + tail else f"{text[:head]} {text[-tail:]}"
 
 
 def words(text: str) -> list[str]:

@@ -89,7 +89,7 @@ _CODE_LINE: Final = re.compile(
       | (?:public|private|protected|static|const|let|var|fn|func|function|struct|enum|interface)\ [\w<].*[({=;]
       | (?:return|raise|throw|yield|await)\b.*[;)\]\w]\s*$
       | (?:if|for|while|elif|else|try|except|switch|catch)\b.*[:{]\s*$
-      | SELECT\ .*\bFROM\b | (?:INSERT\ INTO|UPDATE|DELETE\ FROM|CREATE\ TABLE)\ \w | <\/?\w+[^>\n]*>\s*$
+      | SELECT\ .*\bFROM\b | (?:INSERT\ INTO|UPDATE|DELETE\ FROM|CREATE\ TABLE)\ \w | <\/?\w+[^\n]*>\s*$
       | (?:[$>]|>>>)\ \w | [\w.\[\]]+\ [-+*/]?=\ \S | [\w.]+\(.*\)\s*[;{]?\s*$ | .*[;{}]\s*$ | \#include\b | @\w+ | (?://|/\*)
       | Traceback\ | \w+(?:Error|Exception):\ )""",
     re.MULTILINE | re.VERBOSE,
@@ -194,7 +194,9 @@ def _sentences(looked: str) -> int:
 
 
 def _code(looked: str) -> float:
-    lines = looked.count("\n") + 1
+    lines = sum(1 for line in looked.split("\n") if line and not line.isspace())
+    if not lines:
+        return 0.0
     fenced = 0
     if "```" in looked:
         fenced = sum(block.count("\n") + 2 for block in _FENCE.findall(looked))

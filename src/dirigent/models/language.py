@@ -50,9 +50,10 @@ def tongue(small: str, words: Iterable[str]) -> str:
     for place, word in enumerate(islice(words, _MOST_WORDS)):
         if place % 12 == 11 and _settled(scores):
             break
-        for language, weight in _WORDS.get(word, ()):
-            scores[language] = scores.get(language, 0.0) + weight
-        if len(word) > 4:
+        if found := _WORDS.get(word):
+            for language, weight in found:
+                scores[language] = scores.get(language, 0.0) + weight
+        elif len(word) > 4:
             for length in (3, 4, 5):
                 for language, weight in _ENDINGS.get(word[-length:], ()):
                     scores[language] = scores.get(language, 0.0) + weight

@@ -63,7 +63,7 @@ class Router(Model, frozen=True):
         ruled_out = _ruled_out((*self.candidates, *self.fallback), request, run)
         able = [name for name in self.candidates if name not in ruled_out]
         spare = [name for name in self.fallback if name not in ruled_out and name not in able]
-        question = Question(request, run, able or spare or self.candidates)
+        question = Question(request, run, able or spare or self.candidates, self.candidates)
         if able:
             ranking = await self.strategy.order(question)
         else:
@@ -172,6 +172,8 @@ def _joint(router: str, failures: Mapping[str, DirigentError], decision: Decisio
         + [f"{each.name}: {each.verdict}" for each in decision.candidates if each.verdict.startswith("ruled out")]
     )
     errors = list(failures.values())
+    if len(errors) == 1 == len(decision.candidates):
+        return errors[0]
     if not errors:
         return Unsupported(f"no candidate of {router!r} can take this request ({reasons})", param="model")
     waits = [error.retry_after for error in errors if error.retry_after is not None]

@@ -43,6 +43,7 @@ class Answer:
         "_expires",
         "_failure",
         "_headers",
+        "_limit",
         "_line",
         "_news",
         "_noteworthy",
@@ -52,7 +53,6 @@ class Answer:
         "_sweep",
         "_timeouts",
         "_unread",
-        "_whole",
         "bodiless",
         "fields",
         "status",
@@ -71,7 +71,8 @@ class Answer:
         self._unread = 0
         self._news = News(asyncio.get_running_loop())
         self._failure: Failed | None = None
-        self._complete = self._noteworthy = self._paused = self._whole = False
+        self._complete = self._noteworthy = self._paused = False
+        self._limit = 0
         self.bodiless = bodiless
         """True where the request asked for the head alone."""
         self.fields: list[tuple[bytes, bytes]] = []
@@ -128,7 +129,7 @@ class Answer:
 
         Raises BadAnswer where it exceeds `limit` bytes, else what broke the answer off. Cancelling cuts the connection.
         """
-        self._whole = True
+        self._limit = limit
         if self._paused:
             self._resume()
         try:
@@ -162,9 +163,9 @@ class Answer:
         """Takes a piece of the body."""
         self._pieces.append(piece)
         self._unread += len(piece)
-        if self._whole:
+        if self._limit:
             self._expires = self._sweep.ahead + self._timeouts.idle
-            if self._unread > _WHOLE:
+            if self._unread > self._limit:
                 self._noteworthy = True
         elif self._unread > _UNREAD:
             if not self._paused:

@@ -123,6 +123,9 @@ class Connection(asyncio.Protocol):
                 self._fail(answer, self._oversized())
         answer.tell()
 
+    def eof_received(self) -> None:
+        self.closed = True  # the transport closes itself now, and the pool must not give this connection out meanwhile
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         answer, self._answer = self._answer, None

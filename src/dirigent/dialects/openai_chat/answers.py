@@ -45,6 +45,9 @@ _FINISH: dict[str, FinishReason] = {
 }
 
 
+_NULL = Raw(b"null")
+
+
 class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
     audio_tokens: int | None = None
@@ -105,7 +108,7 @@ class _WireChoice(msgspec.Struct):
     message: _WireMessage
     index: int = 0
     finish_reason: str | None = None
-    logprobs: Raw | None = None
+    logprobs: Raw = _NULL
 
 
 class _WireAnswer(msgspec.Struct):
@@ -150,7 +153,7 @@ def _choice_events(choice: _WireChoice) -> Iterator[Event]:
         yield ToolCallDelta(
             number, call.id or f"call_{number}", function.name, arguments_text(function.arguments), index
         )
-    if choice.logprobs is not None and bytes(choice.logprobs) != b"null":
+    if choice.logprobs != _NULL:
         yield LogprobsDelta(choice.logprobs, index)
     yield Finished(finish_reason(choice.finish_reason), index)
 

@@ -34,6 +34,9 @@ DIALECT = "openai_chat"
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
+_NULL = Raw(b"null")
+
+
 class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
@@ -94,7 +97,7 @@ class _Body(msgspec.Struct):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     tools: list[Raw] | None = None
-    tool_choice: Raw | None = None
+    tool_choice: Raw = _NULL
     parallel_tool_calls: bool | None = None
     response_format: _Format | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
@@ -294,8 +297,8 @@ def _read_tools(tools: Sequence[Raw]) -> Iterator[Tool]:
         yield Tool(function.name, function.description, function.parameters, function.strict)
 
 
-def _read_choice(raw: Raw | None) -> ToolChoice | None:
-    if raw is None or bytes(raw) == b"null":
+def _read_choice(raw: Raw) -> ToolChoice | None:
+    if raw == _NULL:
         return None
     try:
         choice: str | dict[str, Any] = msgspec.json.decode(raw, type=str | dict[str, Any])

@@ -36,6 +36,10 @@ _USAGE = b'"usage"'
 _MOST = 16 * 1024 * 1024
 
 
+_NULL = Raw(b"null")
+"""A field that may be left out or null, undecoded."""
+
+
 class _Function(msgspec.Struct):
     name: str | None = None
     arguments: str | dict[str, Any] | None = None
@@ -57,7 +61,7 @@ class _Choice(msgspec.Struct):
     index: int = 0
     delta: _Delta | None = None
     finish_reason: str | None = None
-    logprobs: Raw | None = None
+    logprobs: Raw = _NULL
 
 
 class _Chunk(msgspec.Struct):
@@ -126,7 +130,7 @@ class Reader:
         for call in delta.tool_calls or ():
             assert calls is not None
             events.append(calls.fragment(call, choice.index))
-        if choice.logprobs is not None and bytes(choice.logprobs) != b"null":
+        if choice.logprobs != _NULL:
             events.append(LogprobsDelta(choice.logprobs, choice.index))
         if choice.finish_reason is not None:
             self._finished = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dirigent.core.registry import Registry
 from dirigent.models.strategies.cheapest import Cheapest
 from dirigent.models.strategies.complexity import Complexity
+from dirigent.models.strategies.domain import Domain
 from dirigent.models.strategies.fastest import Fastest
 from dirigent.models.strategies.fixed import Fixed
 from dirigent.models.strategies.rules import Rules
@@ -13,4 +14,4 @@ from dirigent.models.strategies.weighted import Weighted
 
 __all__ = ["STRATEGIES"]
 
-STRATEGIES: Registry[Strategy] = Registry(Strategy, [Fixed, Weighted, Cheapest, Fastest, Rules, Complexity])
+STRATEGIES: Registry[Strategy] = Registry(Strategy, [Fixed, Weighted, Cheapest, Fastest, Rules, Complexity, Domain])

@@ -14,7 +14,7 @@ from dirigent.core.registry import nearest
 from dirigent.models.features import Features
 from dirigent.models.strategies.strategy import Question, Ranking, Strategy
 
-__all__ = ["Complexity", "Weights"]
+__all__ = ["Complexity", "Weights", "score_of"]
 
 _FULL: Final = {
     "words": 200.0,
@@ -73,7 +73,7 @@ class Complexity(Strategy, frozen=True):
     The score is a sum: each feature contributes its weight times how full it is, so every decision can be followed by
     hand. Candidates are tiers from weak to strong in the order in which they are written, unless `tiers` are named. A
     tier without a candidate that can take the request passes it up, the highest down. It tells demanding looks, not
-    whether a model will be right: on public benchmarks it is a weak predictor of that, as `docs/expression.md` says.
+    whether a model will be right: on public benchmarks it is a weak predictor of that, as `docs/complexity.md` says.
     """
 
     tiers: tuple[tuple[str, ...], ...] = ()
@@ -86,8 +86,8 @@ class Complexity(Strategy, frozen=True):
     async def order(self, question: Question) -> Ranking:
         """The tier of the score first, then the stronger ones, then the weaker ones from strong to weak."""
         contributions = _contributions(question.features, self.weights)
-        score = min(1.0, max(0.0, sum(contributions.values())))
-        tiers = self._tiers(question.candidates)
+        score = _bounded(contributions)
+        tiers = self._tiers(question)
         thresholds = self.thresholds or tuple(_TOP * place / len(tiers) for place in range(1, len(tiers)))
         place = bisect_right(thresholds, score)
         order = [name for tier in (*tiers[place:], *reversed(tiers[:place])) for name in tier]
@@ -111,21 +111,29 @@ class Complexity(Strategy, frozen=True):
                     yield Finding(("tiers", place), f"{name!r} stands in several tiers or twice in one")
         if missing := [name for name in candidates if self.tiers and name not in named]:
             yield Finding(("tiers",), f"no tier holds {', '.join(missing)}")
-        if self.thresholds and not self.tiers:
-            yield Finding(("thresholds",), "thresholds need `tiers`, so that it stays clear which tier each one opens")
-        elif self.thresholds and len(self.thresholds) != len(self.tiers) - 1:
-            between, given = len(self.tiers) - 1, len(self.thresholds)
-            yield Finding(("thresholds",), f"{between + 1} tiers have {between} thresholds between them, not {given}")
+        between, given = len(self.tiers or candidates) - 1, len(self.thresholds)
+        if given not in (0, between):
+            message = f"between {between + 1} tiers stand {between} thresholds, not {given}"
+            yield Finding(("thresholds",), message)
         if list(self.thresholds) != sorted(set(self.thresholds)):
             yield Finding(("thresholds",), "thresholds must ascend")
 
-    def _tiers(self, able: Sequence[str]) -> list[list[str]]:
+    def _tiers(self, question: Question) -> list[list[str]]:
         """The tiers with those candidates alone that can take the request; an empty tier keeps its place."""
-        if not self.tiers:
-            return [[name] for name in able]
-        tiers = [[name for name in tier if name in able] for tier in self.tiers]
-        strangers = [name for name in able if not any(name in tier for tier in tiers)]
-        return [*tiers[:-1], [*tiers[-1], *strangers]]
+        tiers = self.tiers or tuple((name,) for name in question.configured)
+        able = [[name for name in tier if name in question.candidates] for tier in tiers]
+        # Publishing makes sure that every candidate has a tier; whoever slips through is not lost.
+        able[-1] += [name for name in question.candidates if not any(name in tier for tier in able)]
+        return able
+
+
+def score_of(features: Features, weights: Weights) -> float:
+    """How demanding a request of these features looks, from 0 to 1."""
+    return _bounded(_contributions(features, weights))
+
+
+def _bounded(contributions: dict[str, float]) -> float:
+    return min(1.0, max(0.0, sum(contributions.values())))
 
 
 def _contributions(features: Features, weights: Weights) -> dict[str, float]:

@@ -38,11 +38,15 @@ class Ranking(msgspec.Struct, frozen=True):
 class Question:
     """What a strategy is asked: a request, and the candidates that can take it. Nothing is computed before it is read."""
 
-    def __init__(self, request: Request, run: Run, candidates: Sequence[str]) -> None:
+    def __init__(
+        self, request: Request, run: Run, candidates: Sequence[str], configured: Sequence[str] | None = None
+    ) -> None:
         self.request = request
         self.run = run
         self.candidates = tuple(candidates)
         """The candidates that meet the request's hard constraints, in the order of the configuration. Never empty."""
+        self.configured = self.candidates if configured is None else tuple(configured)
+        """All candidates of the router, those that cannot take this request included."""
 
     @cached_property
     def features(self) -> Features:

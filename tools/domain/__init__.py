@@ -1,0 +1,1 @@
+"""Makes and measures the readers of subjects; not part of the installed package."""
