@@ -11,9 +11,8 @@ import logging
 import os
 import signal
 import sys
-import socket
-import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
@@ -24,7 +23,7 @@ import uvloop
 from dirigent.conductor import Conductor
 from dirigent.configuration import Misread, Sheet, described, read_sheet
 from dirigent.core.catalog import Catalog, publishable
-from dirigent.core.errors import InvalidConfiguration
+from dirigent.core.errors import Finding, InvalidConfiguration
 from dirigent.core.identity import Principal
 from dirigent.core.ports import Ports
 from dirigent.core.registry import Reader
@@ -52,8 +51,11 @@ from dirigent.telemetry.logs import LogObserver
 __all__ = ["Running", "checked", "client", "first_key", "prepared", "reader", "run_worker"]
 
 _log = logging.getLogger("dirigent.server")
-_LOOK_EVERY = 0.5
+_LOOK_EVERY = 0.25
+"""Seconds between two looks at the configuration file."""
 _DRAIN = 30.0
+"""Seconds that running answers are given when the node stops."""
+_STDIN = 0
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -88,15 +90,21 @@ def checked(settings: Settings) -> tuple[Sheet, Catalog]:
 
 
 def first_key(data: Path) -> str:
-    """The key that a new data folder begins with; made once, readable by its owner only."""
+    """The key that a new data folder begins with; made once, readable by its owner only.
+
+    Raises InvalidConfiguration where the file holds no key any more.
+    """
     file = data / "first-key"
     try:
-        return file.read_text(encoding="ascii").strip()
+        key = file.read_text(encoding="utf-8", errors="replace").strip()
     except FileNotFoundError:
         key = f"dk-{token_urlsafe(32)}"
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             out.write(key + "\n")
         return key
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise InvalidConfiguration([Finding((), f"{file} holds no key; remove it, and a new one is made")])
+    return key
 
 
 def prepared(settings: Settings) -> bool:
@@ -116,10 +124,13 @@ def prepared(settings: Settings) -> bool:
 
 
 def run_worker(
-    settings: Settings, *, reuse_port: bool = False, announce: Callable[[Running], None] | None = None
+    settings: Settings, *, one_of_several: bool = False, announce: Callable[[Running], None] | None = None
 ) -> None:
-    """Serves until it is told to stop; raises InvalidConfiguration before anything listens where the file is at fault."""
-    uvloop.run(_Node(settings).serve(reuse_port=reuse_port, announce=announce))
+    """Serves until it is told to stop. One of several shares the port, and leaves when its standard input ends.
+
+    Raises InvalidConfiguration before anything listens where the file is at fault, OSError where nothing can listen.
+    """
+    uvloop.run(_Node(settings).serve(one_of_several=one_of_several, announce=announce))
 
 
 class _Node:
@@ -134,8 +145,9 @@ class _Node:
         self._stamp = _stamp(self._file)
         self._reloading = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
 
-    async def serve(self, *, reuse_port: bool, announce: Callable[[Running], None] | None) -> None:
+    async def serve(self, *, one_of_several: bool, announce: Callable[[Running], None] | None) -> None:
         settings = self._settings
         catalog = self._read()
         http = client(settings)
@@ -158,17 +170,11 @@ class _Node:
         recent = Recent()
         gateway = Gateway(conductor, keys, routes(conductor, dialect, recent, standing), dialect, recent)
         server = Server(gateway.handle, refusal=gateway.refusal)
-        port = await server.start(settings.host, settings.port, reuse_port=reuse_port)
+        port = await server.start(settings.host, settings.port, reuse_port=one_of_several)
         running = Running(settings.host, port, os.getpid())
         # every answer is closed by whoever reads it, so the loop need not keep a list of them for its end
         sys.set_asyncgen_hooks(firstiter=None)
-        loop = asyncio.get_running_loop()
-        for number, event in (
-            (signal.SIGTERM, self._stopping),
-            (signal.SIGINT, self._stopping),
-            (signal.SIGHUP, self._reloading),
-        ):
-            loop.add_signal_handler(number, event.set)
+        self._listen_for_signals(one_of_several=one_of_several)
         _warm_up(catalog, local)
         gc.collect()
         gc.freeze()  # what stands now stands for good: later collections need not walk it
@@ -180,44 +186,95 @@ class _Node:
                 await self._stopping.wait()
                 watching.cancel()
         finally:
-            await server.drain(_DRAIN)
+            await self._leave(server)
             await local.close()
             await embedder.close()
             http.close()
             observer.close()
+
+    def _listen_for_signals(self, *, one_of_several: bool) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reloading.set)
+        if one_of_several:  # the parent holds the other end, so it ends with the parent, however that one ends
+            loop.add_reader(_STDIN, self._look_at_parent)
+
+    def _stop(self) -> None:
+        """The first signal asks to leave in order, the second to leave now."""
+        (self._hurrying if self._stopping.is_set() else self._stopping).set()
+
+    def _look_at_parent(self) -> None:
+        if not os.read(_STDIN, 4096):
+            asyncio.get_running_loop().remove_reader(_STDIN)
+            self._stopping.set()
+
+    async def _leave(self, server: Server) -> None:
+        """Lets running answers finish, for thirty seconds at most or until somebody is in a hurry."""
+        draining = asyncio.create_task(server.drain(_DRAIN))
+        hurried = asyncio.create_task(self._hurrying.wait())
+        await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        if not draining.done():
+            await server.close()
+        elif not draining.result():
+            _log.warning("answers that had not ended after %.0f s were cut", _DRAIN)
+        hurried.cancel()
+        await draining
 
     def _read(self) -> Catalog:
         return _published(read_sheet(self._file), self._reader, self._listings, self._secrets)
 
     async def _watch(self, conductor: Conductor, local: LocalModels) -> None:
         """Takes a changed file over, or says why not and keeps the catalog that stands."""
+        seen = self._stamp
         while True:
-            try:
-                async with asyncio.timeout(_LOOK_EVERY):
-                    await self._reloading.wait()
-            except TimeoutError:
-                if _stamp(self._file) == self._stamp:
-                    continue
-            self._reloading.clear()
-            self._stamp = _stamp(self._file)
-            self._secrets.forget()
-            try:
-                catalog = await asyncio.to_thread(self._read)
-            except InvalidConfiguration as error:
-                faults = "\n  ".join(described(error, self._file))
-                _log.error("the new configuration is refused and %s stays:\n  %s", conductor.catalog.revision, faults)
+            asked = await self._told_to_reload()
+            before, seen = seen, _stamp(self._file)
+            # A file that has just changed may still be written, and half of one can be valid: it counts once it rests.
+            if not asked and (seen == self._stamp or seen != before):
                 continue
-            if catalog.revision != conductor.catalog.revision:
-                _log.warning("revision %s takes over from %s", catalog.revision, conductor.catalog.revision)
-            conductor.swap(catalog)
-            _warm_up(catalog, local)
+            self._stamp = seen
+            try:
+                await self._take_over(conductor, local)
+            except Exception:
+                _log.exception("the configuration could not be taken over; %s stays", conductor.catalog.revision)
+
+    async def _told_to_reload(self) -> bool:
+        """True at once where somebody asked for it; False after the time between two looks."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_EVERY):
+                await self._reloading.wait()
+        asked = self._reloading.is_set()
+        self._reloading.clear()
+        return asked
+
+    async def _take_over(self, conductor: Conductor, local: LocalModels) -> None:
+        self._secrets.forget()
+        stays = conductor.catalog.revision
+        try:
+            catalog = await asyncio.to_thread(self._read)
+        except InvalidConfiguration as error:
+            faults = described(error, self._file)
+            _log.error("the new configuration is refused and revision %s stays:\n  %s", stays, "\n  ".join(faults))
+            return
+        if catalog.revision != stays:
+            _log.warning("revision %s takes over from %s", catalog.revision, stays)
+        conductor.swap(catalog)
+        _warm_up(catalog, local)
 
 
 def _published(sheet: Sheet, kinds: Reader, listings: Listings, secrets: EnvironmentSecrets) -> Catalog:
+    found = list(sheet.faults)
+    odd = {fault.path for fault in found}
     try:
-        return publishable(sheet.document, kinds, listings, secrets, Provider)
+        catalog = publishable(sheet.document, kinds, listings, secrets, Provider)
+        if not catalog.models:
+            found.append(Finding(("models",), "there is not one model, so nobody could be asked"))
     except InvalidConfiguration as error:
-        raise Misread(error.findings, sheet) from None
+        found += [fault for fault in error.findings if fault.path not in odd]  # one fault a place: the first cause
+    if found:
+        raise Misread(found, sheet)
+    return catalog
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

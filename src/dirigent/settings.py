@@ -10,21 +10,26 @@ import msgspec
 
 from dirigent.core.ports import Secret
 
-__all__ = ["EnvironmentSecrets", "Proxies", "Settings", "environment", "proxies"]
+__all__ = ["MOST_WORKERS", "EnvironmentSecrets", "Proxies", "Settings", "environment", "proxies"]
 
 PREFIX = "DIRIGENT_"
+MOST_WORKERS = 256
+_BOUNDS = {"port": (0, 65_535), "workers": (1, MOST_WORKERS)}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Where a node listens and keeps its things."""
 
     host: str = "127.0.0.1"
+    """The address to listen on; the default answers this machine alone."""
     port: int = 8484
+    """The port to listen on; 0 takes a free one."""
     data: Path = Path(".dirigent")
     """The data folder: configuration, first key, weights, logs."""
     config: Path | None = None
     """The configuration file; without one, `dirigent.yaml` in the data folder."""
     workers: int = 1
+    """Processes that answer on the same port."""
     ca_file: Path | None = None
     """Further certificate authorities to trust when calling providers."""
     models: tuple[Path, ...] = ()
@@ -63,9 +68,10 @@ def environment(flags: Mapping[str, object]) -> Settings:
 
 
 def _read(name: str, variable: str, text: str) -> object:
-    if name in ("port", "workers"):
-        if not text.isdigit():
-            raise ValueError(f"{variable} is {text!r}, not a whole number")
+    if name in _BOUNDS:
+        least, most = _BOUNDS[name]
+        if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):
+            raise ValueError(f"{variable} is {text!r}, not a whole number from {least} to {most}")
         return int(text)
     if name == "models":
         return tuple(Path(part) for part in text.split(os.pathsep) if part)

@@ -88,9 +88,10 @@ def test_ranges_become_a_price_and_tiers() -> None:
 
     entry = read(m={"tiered_pricing": steps})["acme", "m"]
 
-    assert entry.price == Price(input=Decimal(1), output=Decimal(2))
-    assert entry.price_for(32000) == entry.price
-    assert entry.price_for(32001) == Price(input=Decimal(3), output=Decimal(4))
+    assert entry.price is not None
+    assert (entry.price.input, entry.price.output) == (Decimal(1), Decimal(2))
+    assert entry.price.at(32000) is entry.price
+    assert entry.price.at(32001) == Price(input=Decimal(3), output=Decimal(4))
 
 
 def test_a_tier_without_a_cached_price_does_not_inherit_the_cheaper_one() -> None:
@@ -98,7 +99,8 @@ def test_a_tier_without_a_cached_price_does_not_inherit_the_cheaper_one() -> Non
 
     entry = read(m={**costs, "input_cost_per_token_above_200k_tokens": 3e-6})["acme", "m"]
 
-    assert entry.price_for(200_001) == Price(input=Decimal(3), output=Decimal(2))
+    assert entry.price is not None
+    assert entry.price.at(200_001) == Price(input=Decimal(3), output=Decimal(2))
 
 
 def test_reasoning_that_costs_more_than_other_output_sets_the_output_price() -> None:
@@ -129,8 +131,9 @@ def test_the_price_of_the_cross_check_is_the_one_that_has_begun() -> None:
 
     assert opinion is not None
     entry = opinion.entry("genai-prices")
-    assert entry.price_for(100) == Price(input=Decimal(1))
-    assert entry.price_for(101) == Price(input=Decimal(2))
+    assert entry.price is not None
+    assert entry.price.at(100).input == Decimal(1)
+    assert entry.price.at(101) == Price(input=Decimal(2))
 
 
 def test_a_pattern_may_confirm_a_price_but_never_lists_a_name() -> None:

@@ -78,9 +78,8 @@ def test_every_token_of_a_long_input_has_the_dearer_price() -> None:
     entry = Listings().find("google", "gemini-2.5-pro")
 
     assert entry is not None
-    short, long = entry.price_for(200_000), entry.price_for(200_001)
-    assert short is not None
-    assert long is not None
+    assert entry.price is not None
+    short, long = entry.price.at(200_000), entry.price.at(200_001)
     assert (short.input, short.output, short.cached_input) == (Decimal("1.25"), Decimal(10), Decimal("0.125"))
     assert (long.input, long.output, long.cached_input) == (Decimal("2.5"), Decimal(15), Decimal("0.25"))
 
@@ -196,7 +195,8 @@ def test_every_line_is_an_entry_in_order_and_every_figure_is_positive_and_exact_
             assert figure > 0 or (figure == 0 and key.partition(b"/")[0].decode() in LOCAL), key
             assert figure * 1_000_000_000 % 1 == 0, key
         assert entry.context_window is None or entry.context_window > 0, key
-        assert [tier.above for tier in entry.tiers] == sorted({tier.above for tier in entry.tiers}), key
+        tiers = entry.price.tiers if entry.price else ()
+        assert [tier.above for tier in tiers] == sorted({tier.above for tier in tiers}), key
 
 
 def test_every_line_is_found_under_its_key() -> None:
@@ -267,7 +267,7 @@ def test_the_table_is_what_the_port_asks_for() -> None:
 
 
 def _figures(entry: Entry) -> list[Decimal]:
-    prices = [price for price in (entry.price, *(tier.price for tier in entry.tiers)) if price is not None]
+    prices = [entry.price, *(tier.price for tier in entry.price.tiers)] if entry.price is not None else []
     stated = [getattr(price, figure) for price in prices for figure in FIGURES]
     return [*(figure for figure in stated if figure is not None), *entry.rates.values()]
 

@@ -9,8 +9,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from dirigent.core.usage import Price
-from dirigent.listings import Entry, Tier
+import msgspec
+
+from dirigent.core.usage import Price, Tier
+from dirigent.listings import Entry
 from tools.listings.figures import known, priced
 from tools.listings.primary import Key
 from tools.listings.vendors import ours_of_cross_check
@@ -51,13 +53,9 @@ class Opinion(NamedTuple):
     def entry(self, package: str) -> Entry:
         """A row of its own, for a deployment that the primary source does not have."""
         price = None if self.fee or not self.prices else max(self.prices, key=lambda price: price.output or 0)
-        return Entry(
-            price=price,
-            context_window=self.context_window,
-            mode="unknown",
-            source=package,
-            tiers=self.tiers if price else (),
-        )
+        if price is not None:
+            price = msgspec.structs.replace(price, tiers=self.tiers)
+        return Entry(price=price, context_window=self.context_window, mode="unknown", source=package)
 
     def names(self) -> set[str]:
         """The names that it lists in so many words: its own and its stated equals; never one that a pattern covers."""

@@ -9,9 +9,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, cast, get_args
 
+import msgspec
+
 from dirigent.core.ports import Capability
-from dirigent.core.usage import Price
-from dirigent.listings import Entry, Tier
+from dirigent.core.usage import Price, Tier
+from dirigent.listings import Entry
 from tools.listings.figures import per_million, priced
 from tools.listings.vendors import LOCAL, ours_of_primary, without_prefix
 
@@ -123,9 +125,9 @@ def _merged(key: Key, rows: list[Row]) -> Row:
 def _entry(key: Key, row: Row, package: str) -> Entry:
     mode: str = row["mode"]
     rates = _rates(row)
-    price, tiers = _prices(key, row)
+    price = _price(key, row)
     if mode in _TALKS and any(name in rates for name in _PER_REQUEST):
-        price, tiers = None, ()  # tokens are only a part of what such a request costs: a sum without its fee is too low
+        price = None  # tokens are only a part of what such a request costs: a sum without its fee is too low
     held, denied = _claims(row)
     capabilities = frozenset(cast(Iterable[Capability], held & set(get_args(Capability))))
     retires = row.get("deprecation_date")
@@ -139,12 +141,11 @@ def _entry(key: Key, row: Row, package: str) -> Entry:
         source=package,
         features=frozenset(held - capabilities),
         lacks=frozenset(denied - held),
-        tiers=tiers,
         rates=rates,
     )
 
 
-def _prices(key: Key, row: Row) -> tuple[Price | None, tuple[Tier, ...]]:
+def _price(key: Key, row: Row) -> Price | None:
     base, long = dict(row), dict[int, dict[str, Any]]()
     for field, value in row.items():
         if found := _TIER.search(field):
@@ -159,13 +160,13 @@ def _prices(key: Key, row: Row) -> tuple[Price | None, tuple[Tier, ...]]:
     price = priced(figures)
     if price is None:
         free = key[0] in LOCAL and not key[1].endswith("-cloud") and row.get("input_cost_per_token") == 0
-        return (Price(input=Decimal(0), output=Decimal(0)) if free else None), ()
+        return Price(input=Decimal(0), output=Decimal(0)) if free else None
     tiers: list[Tier] = []
     for above in sorted(long):
         raised = _figures(long[above])
         if priced(raised) is not None and (tier := priced(_raised(raised, figures))) is not None:
             tiers.append(Tier(above, tier))
-    return price, tuple(tiers)
+    return msgspec.structs.replace(price, tiers=tuple(tiers))
 
 
 def _figures(row: Row) -> dict[str, Decimal | None]:

@@ -224,9 +224,15 @@ def check(config: Path | None, data: Path | None, as_object: bool) -> None:
             }
         )
         return
+    retiring = {name: profile.retires for name, profile in catalog.profiles.items() if profile.retires is not None}
+    disputed = {name: profile.disputed for name, profile in catalog.profiles.items() if profile.disputed is not None}
     unpriced = [name for name, profile in catalog.profiles.items() if profile.price is None]
     click.echo(
         f"{sheet.file} is fine: {len(catalog.providers)} providers, {len(catalog.models)} models, revision {catalog.revision}"
     )
     if unpriced:
         click.echo(f"note: the price of {', '.join(unpriced)} is unknown; set `price` to see costs")
+    for name, day in retiring.items():
+        click.echo(f"note: the provider of {name} switches it off on {day:%Y-%m-%d}")
+    for name, words in disputed.items():
+        click.echo(f"note: the published prices of {name} differ ({words}); set `price` to be sure")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 import msgspec
 
@@ -22,6 +23,10 @@ class Profile(msgspec.Struct, frozen=True):
     quality: float | None = None
     """The operator's prior, 0 to 1."""
     region: str | None = None
+    retires: date | None = None
+    """The day on which the provider switches it off, where that is announced."""
+    disputed: str | None = None
+    """What speaks against the price: two published figures that differ."""
 
 
 def merged(profiles: Iterable[Profile]) -> Profile:

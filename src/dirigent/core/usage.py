@@ -12,7 +12,7 @@ from functools import total_ordering
 
 import msgspec
 
-__all__ = ["Money", "Price", "Usage"]
+__all__ = ["Money", "Price", "Tier", "Usage"]
 
 NANO = 1_000_000_000
 _NANO_PER_MILLIONTH = Decimal(NANO) / 1_000_000
@@ -101,9 +101,18 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """Per million audio tokens out; unknown where audio was used and this is not given."""
     currency: str = "USD"
     """ISO 4217 code."""
+    tiers: tuple[Tier, ...] = ()
+    """Other prices for long inputs, by rising `above`."""
+
+    def at(self, input_tokens: int) -> Price:
+        """The price that every token of a request of this many input tokens has."""
+        dearer = [tier.price for tier in self.tiers if input_tokens > tier.above]
+        return dearer[-1] if dearer else self
 
     def cost(self, usage: Usage) -> Money | None:
         """The exact cost of `usage`, rounded up once to a nano-unit; None as soon as one part has no known price."""
+        if self.tiers and (tier := self.at(usage.input_tokens)) is not self:
+            return tier.cost(usage)
         if self.input is not None and self.output is not None and not _beyond_plain(usage):  # nearly every answer
             total = usage.input_tokens * self.input + usage.output_tokens * self.output
         else:
@@ -136,6 +145,13 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     def free(self) -> bool:
         """True where the operator or the listing says in so many words that tokens cost nothing (a local model)."""
         return self.input == 0 and self.output == 0
+
+
+class Tier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The price of every token of a request whose input is longer than `above` tokens."""
+
+    above: int
+    price: Price
 
 
 def _beyond_plain(usage: Usage) -> int:

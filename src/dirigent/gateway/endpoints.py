@@ -140,6 +140,8 @@ class _Catalog:
                     "capabilities": sorted(profile.capabilities) if profile.capabilities is not None else None,
                     "region": profile.region,
                     "quality": profile.quality,
+                    "retires": profile.retires,
+                    "disputed": profile.disputed,
                     "healthy": vitals.healthy(name),
                     "first_token": vitals.first_token(name),
                     "pace": vitals.pace(name),

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from dirigent.listings.entry import Entry, Package, Provenance, Tier
+from dirigent.listings.entry import Entry, Package, Provenance
 
-__all__ = ["Entry", "Listings", "Package", "Provenance", "Tier"]
+__all__ = ["Entry", "Listings", "Package", "Provenance"]
 
 _TABLE = Path(__file__).with_name("table.txt")
 _PROVENANCE = b"#"  # sorts before every vendor, and no vendor is called so

@@ -9,16 +9,8 @@ from decimal import Decimal
 import msgspec
 
 from dirigent.core.ports import Listing
-from dirigent.core.usage import Price
 
-__all__ = ["Entry", "Package", "Provenance", "Tier"]
-
-
-class Tier(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The price of every token of a request whose input is longer than `above` tokens."""
-
-    above: int
-    price: Price
+__all__ = ["Entry", "Package", "Provenance"]
 
 
 class Entry(Listing, frozen=True, omit_defaults=True):
@@ -28,15 +20,8 @@ class Entry(Listing, frozen=True, omit_defaults=True):
     """Abilities beyond the port's: `audio_output`, `caching`, `image_output`, `parallel_tools`, `streaming` …"""
     lacks: frozenset[str] = frozenset()
     """Capabilities and features that the source denies; what stands in neither set is not known."""
-    tiers: tuple[Tier, ...] = ()
-    """Prices for long inputs, by rising `above`."""
     rates: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
     """What is charged by another measure than the price's tokens: by name, in USD per million of it."""
-
-    def price_for(self, input_tokens: int) -> Price | None:
-        """The price that every token of a request of this many input tokens has; None where it is not known."""
-        dearer = [tier.price for tier in self.tiers if input_tokens > tier.above]
-        return dearer[-1] if dearer else self.price
 
 
 class Package(msgspec.Struct, frozen=True):

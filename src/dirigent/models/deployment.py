@@ -142,6 +142,8 @@ class Deployment(Model, frozen=True):
             capabilities=given if given is not None else listed.capabilities or None,
             quality=self.quality,
             region=self.region or getattr(provider, "region", None),
+            retires=listed.retires,
+            disputed=listed.disputed if self.price is None else None,
         )
 
 

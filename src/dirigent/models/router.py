@@ -134,8 +134,6 @@ def _needs(request: Request) -> Iterable[Capability]:
         yield "tools"
     if request.structure is not None:
         yield "json"
-    if request.logprobs:
-        yield "logprobs"
     kinds = {type(part) for message in request.messages for part in message.parts}
     if Image in kinds:
         yield "images"

@@ -69,7 +69,7 @@ class Answer:
         self._headers: dict[str, str] | None = None
         self._pieces: list[bytes] = []
         self._unread = 0
-        self._news = News(asyncio.get_running_loop())
+        self._news = News(sweep.loop)
         self._failure: Failed | None = None
         self._complete = self._noteworthy = self._paused = False
         self._limit = 0

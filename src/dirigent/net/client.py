@@ -33,7 +33,7 @@ class HttpClient:
         self._authorities = authorities
         self._proxies = proxies or Proxies()
         self._pool = Pool(idle, age)
-        self._sweep = Sweep(self._pool.tidy)
+        self._sweep: Sweep | None = None
         self._tls: ssl.SSLContext | None = None
 
     async def open(self, call: HttpCall, timeouts: Timeouts) -> Answer:
@@ -46,8 +46,10 @@ class HttpClient:
         origin = call.origin
         proxy = self._proxies.between(origin)
         head = _head(call, proxy)
-        start = asyncio.get_running_loop().time()
-        ends = start + timeouts.total
+        sweep = self._sweep
+        if sweep is None:
+            sweep = self._sweep = Sweep(asyncio.get_running_loop(), self._pool.tidy)
+        ends = sweep.loop.time() + timeouts.total
         bodiless = call.method == "HEAD"
         connection = self._pool.take(origin)
         if connection is not None:
@@ -58,7 +60,7 @@ class HttpClient:
             except Unavailable:
                 if answer.touched:
                     raise
-        connection = await self._connect(origin, proxy, min(timeouts.connect, timeouts.total))
+        connection = await self._connect(sweep, origin, proxy, min(timeouts.connect, timeouts.total))
         answer = connection.ask(head, call.body, timeouts, ends, bodiless=bodiless)
         await answer.begun()
         return answer
@@ -71,20 +73,21 @@ class HttpClient:
     @property
     def working(self) -> int:
         """How many answers have not wholly arrived."""
-        return len(self._sweep.waiting)
+        return len(self._sweep.waiting) if self._sweep else 0
 
     def close(self) -> None:
         """Closes all connections; answers that are still coming break off with Unavailable."""
         self._pool.clear()
-        for answer in tuple(self._sweep.waiting):
-            answer.close()
-        self._sweep.stop()
+        if self._sweep is not None:
+            for answer in tuple(self._sweep.waiting):
+                answer.close()
+            self._sweep.stop()
 
-    async def _connect(self, origin: Origin, proxy: Proxy | None, patience: float) -> Connection:
+    async def _connect(self, sweep: Sweep, origin: Origin, proxy: Proxy | None, patience: float) -> Connection:
         def fresh() -> Connection:
             return Connection(
                 peer_of(origin),
-                self._sweep,
+                sweep,
                 partial(self._pool.put, origin),
                 partial(self._pool.forget, origin),
             )

@@ -27,9 +27,10 @@ class Waiting(Protocol):
 class Sweep:
     """Looks at everything that waits, each 50 ms; once a second, and calls `tidy`, while nothing does."""
 
-    __slots__ = ("_brisk", "_handle", "_tidied", "_tidy", "ahead", "waiting")
+    __slots__ = ("_brisk", "_handle", "_tidied", "_tidy", "ahead", "loop", "waiting")
 
-    def __init__(self, tidy: Callable[[float], bool]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, tidy: Callable[[float], bool]) -> None:
+        self.loop = loop
         self._tidy = tidy
         """Clears away what is too old; True while there is more to clear away later."""
         self._handle: asyncio.TimerHandle | None = None
@@ -55,8 +56,7 @@ class Sweep:
     def _tick(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self.loop.time()
         self.ahead = now + _BRISK
         for one in tuple(self.waiting):
             one.check(now)
@@ -65,4 +65,6 @@ class Sweep:
             self._tidied = now
             more = self._tidy(now)
         self._brisk = bool(self.waiting)
-        self._handle = loop.call_later(_BRISK if self._brisk else _CALM, self._tick) if self._brisk or more else None
+        self._handle = (
+            self.loop.call_later(_BRISK if self._brisk else _CALM, self._tick) if self._brisk or more else None
+        )

@@ -48,6 +48,7 @@ class Common:
         self.parting = ""
         """The end of a head after which it closes."""
         self.leaving = False
+        self.loop: asyncio.AbstractEventLoop
         self.connections: set[Connection] = set()
         self.tails: set[asyncio.Task[None]] = set()
         """Handlers whose connection has gone and that are still cleaning up."""
@@ -204,7 +205,7 @@ class Connection(asyncio.Protocol):
         self._exchange = exchange
         self._phase = _Phase.RUNNING
         self.deadline = inf
-        self._task = asyncio.get_running_loop().create_task(self._serve(exchange))
+        self._task = self._common.loop.create_task(self._serve(exchange))
 
     async def _serve(self, exchange: Exchange) -> None:
         """Runs the handler, whose every failure ends here: the task itself never fails."""

@@ -60,7 +60,7 @@ class Server:
 
         Raises OSError where that is not possible. May be called again for a further address.
         """
-        loop = asyncio.get_running_loop()
+        self._common.loop = loop = asyncio.get_running_loop()
         if sock is not None:
             listener = await loop.create_server(self._connection, sock=sock, backlog=_BACKLOG)
         else:
@@ -119,11 +119,10 @@ class Server:
         if not common.connections:
             self._sweep = None
             return
-        loop = asyncio.get_running_loop()
-        common.now = now = loop.time()
+        common.now = now = common.loop.time()
         date = f"date: {formatdate(usegmt=True)}\r\n"
         common.staying, common.parting = f"{date}\r\n", f"{date}connection: close\r\n\r\n"
         for connection in tuple(common.connections):
             if now >= connection.deadline or connection.congested:
                 connection.check(now)
-        self._sweep = loop.call_later(_TICK, self._tick)
+        self._sweep = common.loop.call_later(_TICK, self._tick)
