@@ -9,7 +9,6 @@ from typing import Protocol
 
 from dirigent.core.errors import BadAnswer, Failed, TimedOut, Unavailable
 from dirigent.core.ports import Timeouts
-from dirigent.net.news import News
 from dirigent.net.sweep import Sweep
 
 __all__ = ["Answer", "Line"]
@@ -46,7 +45,6 @@ class Answer:
         "_limit",
         "_line",
         "_news",
-        "_noteworthy",
         "_paused",
         "_peer",
         "_pieces",
@@ -69,9 +67,9 @@ class Answer:
         self._headers: dict[str, str] | None = None
         self._pieces: list[bytes] = []
         self._unread = 0
-        self._news = News(sweep.loop)
+        self._news: asyncio.Future[None] | None = None
         self._failure: Failed | None = None
-        self._complete = self._noteworthy = self._paused = False
+        self._complete = self._paused = False
         self._limit = 0
         self.bodiless = bodiless
         """True where the request asked for the head alone."""
@@ -101,7 +99,7 @@ class Answer:
             while not self.status:
                 if self._failure is not None:
                     raise self._failure
-                await self._news
+                await self._more()
         except asyncio.CancelledError:
             self.close()
             raise
@@ -120,7 +118,7 @@ class Answer:
                 elif self._complete:
                     return
                 else:
-                    await self._news
+                    await self._more()
         finally:
             self.close()
 
@@ -134,7 +132,7 @@ class Answer:
             self._resume()
         try:
             while self._unread <= limit and not self._complete and self._failure is None:
-                await self._news
+                await self._more()
         except asyncio.CancelledError:
             self.close()
             raise
@@ -157,7 +155,7 @@ class Answer:
         """Takes the head, whose fields are in `fields`."""
         self._expires = self._sweep.ahead + self._timeouts.idle
         self.status = status
-        self._noteworthy = True
+        self._tell()
 
     def receive(self, piece: bytes) -> None:
         """Takes a piece of the body."""
@@ -166,7 +164,7 @@ class Answer:
         if self._limit:
             self._expires = self._sweep.ahead + self._timeouts.idle
             if self._unread > self._limit:
-                self._noteworthy = True
+                self._tell()
         elif self._unread > _UNREAD:
             if not self._paused:
                 self._paused = True
@@ -174,24 +172,19 @@ class Answer:
             self._expires = inf  # now the provider waits for us
         else:
             self._expires = self._sweep.ahead + self._timeouts.idle
-            self._noteworthy = True
+            self._tell()
 
     def finish(self) -> None:
         """Takes the end."""
-        self._complete = self._noteworthy = True
+        self._complete = True
         self._sweep.waiting.discard(self)
-
-    def tell(self) -> None:
-        """Lets the reader go on with what was taken since it was last told; only for callbacks of the loop."""
-        if self._noteworthy:
-            self._noteworthy = False
-            self._news.tell()
+        self._tell()
 
     def fail(self, failure: Failed) -> None:
         """Takes what went wrong; nothing more will come."""
         self._failure = failure
         self._sweep.waiting.discard(self)
-        self._news.tell_soon()
+        self._tell()
 
     def check(self, now: float) -> None:
         """Gives up when a wait or the whole time is over."""
@@ -208,6 +201,17 @@ class Answer:
         self.fail(TimedOut(words))
 
     # ------------------------------------------------------------------------------------------------------------------
+
+    def _more(self) -> asyncio.Future[None]:
+        self._news = news = self._sweep.loop.create_future()
+        return news
+
+    def _tell(self) -> None:
+        news = self._news
+        if news is not None:
+            self._news = None
+            if not news.done():
+                news.set_result(None)
 
     def _take(self) -> bytes:
         pieces = self._pieces

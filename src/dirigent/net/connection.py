@@ -121,7 +121,6 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
             if self._head_bytes > _HEAD:
                 self._fail(answer, self._oversized())
-        answer.tell()
 
     def eof_received(self) -> None:
         self.closed = True  # the transport closes itself now, and the pool must not give this connection out meanwhile
@@ -133,7 +132,6 @@ class Connection(asyncio.Protocol):
             self._lost(self)
         elif self._to_the_end and exc is None:
             answer.finish()
-            answer.tell()
         elif answer.status:
             answer.fail(Unavailable(f"{self._peer} broke off in the middle of its answer"))
         else:

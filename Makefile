@@ -1,0 +1,103 @@
+# Two commands suffice: `make run` and `make test`. Both need Python 3.11 or newer with `venv`, and nothing else.
+# `make help` lists the rest. Settings: PORT=8484 DATA=.dirigent HOST=127.0.0.1 PYTHON=python3.11
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || command -v python)
+HOST ?= 127.0.0.1
+PORT ?= 8484
+DATA ?= .dirigent
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := requirements
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+WEIGHTS := .cache/models/.small
+
+# The operator's own uv where there is one; else a pinned one of ours inside the virtual environment.
+OWN_UV := $(shell command -v uv 2>/dev/null)
+UV := $(or $(OWN_UV),$(VENV)/.bootstrap/bin/uv)
+NEEDS_UV := $(if $(OWN_UV),,$(UV))
+
+# Without --no-build-isolation the build backend would be fetched anew, unpinned.
+SYNC = $(UV) pip sync --quiet --python $(BIN)/python --require-hashes
+EDITABLE = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
+
+.DELETE_ON_ERROR:
+.PHONY: help run install test check weights bench prove console docs listings domain lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+
+run: install  ## installs, fetches the local model's weights once, serves on PORT with its data in DATA
+	@$(BIN)/dirigent pull --data "$(DATA)"
+	@exec $(BIN)/dirigent serve --host "$(HOST)" --port "$(PORT)" --data "$(DATA)"
+
+# Who has the tools of a developer keeps them: `make run` never takes them away again.
+install: $(if $(wildcard $(INSTALLED_DEV)),$(INSTALLED_DEV),$(INSTALLED))  ## .venv with the embedded defaults
+	@:
+
+test: $(INSTALLED_DEV) weights  ## lint, types, walls and every test; closes with one line
+	@$(BIN)/python -m tools.ci.verify
+
+check: $(INSTALLED_DEV)  ## lint, types and walls only
+	@$(BIN)/python -m tools.ci.verify --without-tests
+
+# The tests that need a real model skip, and say so, where its weights cannot be had.
+weights: $(INSTALLED_DEV)
+	@test -e $(WEIGHTS) || { mkdir -p $(dir $(WEIGHTS)) && $(BIN)/dirigent pull smollm2-135m-instruct --exactly --data .cache && touch $(WEIGHTS); } \
+	  || echo "make: the small model's weights are not here; the tests that need them will skip"
+
+bench: $(INSTALLED_DEV) weights  ## the benchmarks, each as a table of ratios
+	@$(BIN)/python -m tools.ci.nginx
+	@$(BIN)/python -m benches.run
+
+prove: $(INSTALLED_DEV) weights  ## the slow proofs: kill storms, soaks, fuzzing
+	@$(BIN)/python -m tools.ci.verify --only-proofs
+
+console:  ## the web console
+	@echo "The web console is not part of this version yet; the command line and the HTTP endpoints are."
+
+docs: $(INSTALLED_DEV)  ## writes docs/reference from the kinds
+	@$(BIN)/python -m tools.docs.reference
+
+listings: $(INSTALLED_DEV)  ## builds the table of prices anew from the pinned packages
+	@$(BIN)/python -m tools.listings.build
+
+domain: $(INSTALLED_DEV)  ## builds the table behind the `domain` strategy anew from its examples
+	@$(BIN)/python -m tools.domain.build
+
+lock: $(BIN)/python $(NEEDS_UV)  ## pins every dependency with hashes; UPGRADE=--upgrade takes newer ones
+	$(COMPILE) $(LOCKS)/uv.in -o $(LOCKS)/uv.txt
+	$(COMPILE) $(LOCKS)/build.in -o $(LOCKS)/build.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt -o $(LOCKS)/base.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local -o $(LOCKS)/local.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --group dev -o $(LOCKS)/dev.txt
+
+clean:  ## removes what can be made again; the data folder stays
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(INSTALLED): $(LOCKS)/local.txt $(LOCKS)/build.txt pyproject.toml | $(BIN)/python $(NEEDS_UV)
+	@echo "installing Dirigent with its embedded defaults into $(VENV) …"
+	@$(SYNC) $(LOCKS)/local.txt $(LOCKS)/build.txt
+	@$(EDITABLE)
+	@touch $@
+
+$(INSTALLED_DEV): $(LOCKS)/dev.txt $(LOCKS)/build.txt pyproject.toml | $(BIN)/python $(NEEDS_UV)
+	@echo "installing Dirigent and the developers' tools into $(VENV) …"
+	@$(SYNC) $(LOCKS)/dev.txt $(LOCKS)/build.txt
+	@$(EDITABLE)
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: no Python found; install Python 3.11 or newer, or say PYTHON=/path/to/python"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "make: $(PYTHON) is older than Python 3.11; say PYTHON=/path/to/a/newer/python"; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) \
+	  || { rm -rf $(VENV); echo "make: Python's venv module is incomplete (Debian and Ubuntu: apt install python3-venv)"; exit 1; }
+
+$(VENV)/.bootstrap/bin/uv: $(LOCKS)/uv.txt | $(BIN)/python
+	@echo "fetching uv, the installer, into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+	  --upgrade --target $(VENV)/.bootstrap -r $(LOCKS)/uv.txt
+	@touch $@

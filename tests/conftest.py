@@ -1,0 +1,15 @@
+"""What holds for every test: Hypothesis plays the same examples in `make test`, and new ones in `make prove`."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+# A deadline would measure the machine; a random failure would belong to whoever pushed last, not to whoever caused it.
+settings.register_profile("test", deadline=None, derandomize=True)
+settings.register_profile("prove", deadline=None, max_examples=2_000, print_blob=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Chooses how Hypothesis plays by which tests were asked for."""
+    settings.load_profile("prove" if config.getoption("markexpr") == "prove" else "test")

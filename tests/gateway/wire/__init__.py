@@ -1,0 +1,1 @@
+"""The strict server, against callers who speak raw bytes on real sockets."""

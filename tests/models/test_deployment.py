@@ -1,0 +1,483 @@
+"""A deployment against a provider on a real socket: what goes out, what comes back, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from decimal import Decimal
+from email.utils import format_datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dirigent.core.errors import (
+    BadAnswer,
+    DirigentError,
+    Misconfigured,
+    RateLimited,
+    Rejected,
+    TimedOut,
+    TooLong,
+    Unavailable,
+)
+from dirigent.core.events import Event, Finished, TextDelta, UsageReported, Verbatim, collect
+from dirigent.core.messages import Request
+from dirigent.core.ports import Listing
+from dirigent.core.run import Run
+from dirigent.core.usage import Money, Price, Usage
+from dirigent.dialects.openai_chat import OpenAIChat
+from tests.net.providers import Manner, Provider, provider
+from tests.upstream import DONE, after, answer, chunk, frames, head, refusing, streaming, whole
+from tests.world import KEY, World, request
+
+WHOLE = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}], "vendor_field": {"a": [1]}})
+STREAMED = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True})
+SAID = frames(chunk({"role": "assistant", "content": ""}), chunk({"content": "Guten "}), chunk({"content": "Tag"}))
+ENDED = frames(chunk(finish="stop"), chunk(usage={"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}))
+
+
+class Place(World):
+    """A world with one deployment `m` at a scripted provider."""
+
+    def __init__(self, vendor: Provider, deployment: dict[str, Any], compatible: dict[str, Any]) -> None:
+        self.vendor = vendor
+        base = {"type": "compatible", "base_url": f"http://127.0.0.1:{vendor.origin.port}/v1", "api_key": {"env": "KEY"}}
+        super().__init__(
+            {"m": {"type": "deployment", "provider": "p", "name": "gpt-4o", **deployment}}, {"p": base | compatible}
+        )
+
+
+@asynccontextmanager
+async def place(manner: Manner, deployment: dict[str, Any] | None = None, **compatible: Any) -> AsyncIterator[Place]:
+    async with provider(manner) as vendor:
+        yield Place(vendor, deployment or {}, compatible)
+
+
+def verbatim(body: str = WHOLE) -> Request:
+    """A request as a caller of the same dialect sends it."""
+    return OpenAIChat().read_request(body.encode())
+
+
+async def failed(world: World, asked: Request | str = "hello", run: Run | None = None) -> DirigentError:
+    """What asking raises."""
+    with pytest.raises(DirigentError) as raised:
+        await world.events("m", asked, run)
+    return raised.value
+
+
+def said(events: list[Event]) -> bytes:
+    """The bytes of a verbatim answer."""
+    return b"".join(event.data for event in events if isinstance(event, Verbatim))
+
+
+# --- what goes out and comes back -------------------------------------------------------------------------------------
+
+
+async def test_the_same_dialect_goes_through_verbatim_but_for_the_name_of_the_model() -> None:
+    heard: list[tuple[str, bytes]] = []
+    body = json.dumps(answer(system_fingerprint="fp_1", vendor_word=[None])).encode()
+
+    async def manner(visit: Any) -> None:
+        heard.append(await visit.request())
+        visit.say(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+
+    async with place(manner) as world:
+        events = await world.events("m", verbatim())
+
+    ((head_text, sent),) = heard
+    assert head_text.startswith("POST /v1/chat/completions HTTP/1.1")
+    assert f"authorization: Bearer {KEY}" in head_text
+    assert json.loads(sent) == {**json.loads(WHOLE), "model": "gpt-4o"}
+    assert said(events) == body
+
+
+async def test_a_verbatim_stream_asks_for_usage_and_hides_it_from_a_caller_who_did_not() -> None:
+    heard: list[bytes] = []
+
+    async def manner(visit: Any) -> None:
+        heard.append((await visit.request())[1])
+        visit.say(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + SAID + ENDED + DONE)
+
+    async with place(manner) as world:
+        run = world.run()
+        events = await world.events("m", verbatim(STREAMED), run)
+
+    assert json.loads(heard[0])["stream_options"] == {"include_usage": True}
+    assert said(events) == SAID + frames(chunk(finish="stop")) + DONE
+    assert run.record.usage == Usage(9, 4)
+
+
+async def test_a_request_in_our_own_words_is_written_and_its_answer_read() -> None:
+    async with place(whole(answer())) as world:
+        events = await world.events("m", request("hello", max_output=7))
+
+    assert events == [TextDelta("Guten Tag"), Finished("stop"), UsageReported(Usage(9, 4))]
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+async def test_a_stream_cut_anywhere_by_the_network_gives_the_same_events(size: int) -> None:
+    data = SAID + ENDED + DONE
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+
+    async with place(streaming(*pieces)) as world:
+        response = await world.collect("m", request(stream=True))
+        passed = said(await world.events("m", verbatim(STREAMED)))
+
+    assert (response.text, response.usage) == ("Guten Tag", Usage(9, 4))
+    assert passed == SAID + frames(chunk(finish="stop")) + DONE
+
+
+async def test_a_whole_answer_to_a_stream_is_passed_on_as_events() -> None:
+    async with place(whole(answer())) as world:
+        for asked in (request(stream=True), verbatim(STREAMED)):
+            assert (await collect(world.answer("m", asked))).text == "Guten Tag"
+
+
+# --- the three windows ------------------------------------------------------------------------------------------------
+
+WINDOWS = {
+    "before the head": (),
+    "before the first event": (head(),),
+    "in the stream": (head(), b"%x\r\n%b\r\n" % (len(SAID), SAID)),
+    "in a whole answer": (b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{",),
+}
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "verbatim"])
+@pytest.mark.parametrize("window", WINDOWS)
+async def test_a_caller_who_leaves_closes_the_upstream_at_once(window: str, typed: bool) -> None:
+    stream = window != "in a whole answer"
+    asked = request(stream=stream) if typed else verbatim(STREAMED if stream else WHOLE)
+
+    async with place(after(5, *WINDOWS[window])) as world:
+        run = world.run()
+        reading = asyncio.ensure_future(world.events("m", asked, run))
+        while not world.vendor.visits:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        since = time.monotonic()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        await asyncio.wait_for(world.vendor.visits[0].gone.wait(), 1)
+        seconds = time.monotonic() - since
+
+    assert seconds < 0.1
+    assert [attempt.outcome for attempt in run.record.attempts] == ["abandoned"]
+    assert run.record.known_cost is None
+    assert world.vitals.healthy("m")
+
+
+async def test_a_reader_who_stops_after_the_first_event_closes_the_upstream_at_once() -> None:
+    async with place(after(5, *WINDOWS["in the stream"])) as world:
+        run = world.run()
+        async with aclosing(world.answer("m", request(stream=True), run)) as events:
+            assert await anext(events) == TextDelta("Guten ")
+            since = time.monotonic()
+        await asyncio.wait_for(world.vendor.visits[0].gone.wait(), 1)
+        seconds = time.monotonic() - since
+
+    assert seconds < 0.1
+    assert [attempt.outcome for attempt in run.record.attempts] == ["abandoned"]
+
+
+# --- waits ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("waits", "script", "words"),
+    [
+        ({"first_byte": 0.1}, (), "did not begin to answer within 0.1 s"),
+        ({"idle": 0.1}, (head(), b"%x\r\n%b\r\n" % (len(SAID), SAID)), "fell silent"),
+        ({"total": 0.1}, (head(),), "not complete within 0.1 s"),
+    ],
+)
+async def test_each_wait_ends_in_words(waits: dict[str, float], script: tuple[bytes, ...], words: str) -> None:
+    async with place(after(5, *script), {"timeouts": waits}) as world:
+        began = time.monotonic()
+        error = await failed(world, request(stream=True))
+
+    assert isinstance(error, TimedOut)
+    assert words in error.message
+    assert time.monotonic() - began < 1
+
+
+async def test_no_wait_is_longer_than_the_run_has_left() -> None:
+    async with place(after(5)) as world:
+        began = time.monotonic()
+        error = await failed(world, run=world.run(seconds=0.2))
+
+    assert isinstance(error, TimedOut)
+    assert time.monotonic() - began < 1
+
+
+async def test_nobody_who_listens_is_unavailable() -> None:
+    async with place(whole(answer())) as world:
+        pass
+
+    assert isinstance(await failed(world), Unavailable)
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, Rejected),
+        (401, Misconfigured),
+        (402, Misconfigured),
+        (403, Misconfigured),
+        (404, Misconfigured),
+        (408, TimedOut),
+        (410, Misconfigured),
+        (413, TooLong),
+        (418, Rejected),
+        (422, Rejected),
+        (429, RateLimited),
+        (500, Unavailable),
+        (502, Unavailable),
+        (503, Unavailable),
+        (504, TimedOut),
+        (529, Unavailable),
+        (302, Misconfigured),
+        (202, BadAnswer),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"{}", b"null", b'{"error":"no"}', b'{"error":{"code":{}}}', b"\xff<html>"])
+async def test_each_status_has_one_meaning_whatever_the_body(
+    status: int, kind: type[DirigentError], body: bytes
+) -> None:
+    async with place(refusing(status, body)) as world:
+        run = world.run()
+        error = await failed(world, run=run)
+
+    assert type(error) is kind
+    assert error.message
+    assert [attempt.outcome for attempt in run.record.attempts] == [error.code]
+
+
+async def test_a_refusal_of_the_request_keeps_the_providers_words_type_param_and_code() -> None:
+    told = {"message": "Invalid schema", "type": "invalid_request_error", "param": "response_format", "code": "bad"}
+
+    async with place(refusing(400, {"error": told})) as world:
+        error = await failed(world)
+
+    assert isinstance(error, Rejected)
+    assert json.loads(OpenAIChat().write_error(error, "x"))["error"] == told
+    assert not error.fallback
+    assert world.vitals.healthy("m")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"error": {"message": "This model's maximum context length is 8192 tokens.", "code": "context_length_exceeded"}},
+        {"object": "error", "message": "This model's maximum context length is 4096 tokens.", "code": 400},
+        {"error": {"code": 400, "message": "the request exceeds the available context size", "type": "x"}},
+        {"error": {"code": 400, "message": "no room", "type": "exceed_context_size_error"}},
+    ],
+)
+async def test_a_prompt_that_does_not_fit_is_told_apart(told: dict[str, Any]) -> None:
+    async with place(refusing(400, told)) as world:
+        error = await failed(world)
+
+    assert isinstance(error, TooLong)
+    assert (error.fallback, error.param) == (True, "messages")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry_after": "7"}, 7.0),
+        ({"retry_after": "7", "retry_after_ms": "1500"}, 1.5),
+        ({"retry_after": "-3"}, 0.0),
+        ({"retry_after": "nan"}, None),
+        ({"retry_after": "inf"}, None),
+        ({"retry_after": "soon"}, None),
+        ({"retry_after": "Fri, 99 Nov 2026 00:00:00 GMT"}, None),
+        ({}, None),
+    ],
+)
+async def test_when_to_ask_again_is_what_the_provider_says(headers: dict[str, str], seconds: float | None) -> None:
+    async with place(refusing(429, {"error": {"message": "slow down"}}, **headers)) as world:
+        error = await failed(world)
+
+    assert isinstance(error, RateLimited)
+    assert error.retry_after == seconds
+
+
+async def test_a_date_says_when_to_ask_again_too() -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+
+    async with place(refusing(503, b"", retry_after=date)) as world:
+        error = await failed(world)
+
+    assert error.retry_after == pytest.approx(90, abs=2)
+
+
+async def test_a_used_up_quota_is_the_operators_business_and_not_worth_another_try() -> None:
+    told = {"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": None}}
+
+    async with place(refusing(429, told)) as world:
+        error = await failed(world)
+
+    assert isinstance(error, Misconfigured)
+    assert not error.retryable
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+async def test_a_provider_that_repeats_the_key_does_not_show_it_to_the_caller(status: int) -> None:
+    told = {"error": {"message": f"you sent Authorization: Bearer {KEY} and that is wrong"}}
+
+    async with place(refusing(status, told)) as world:
+        run = world.run()
+        error = await failed(world, run=run)
+
+    assert KEY not in f"{error.message} {error} {run.record.attempts}"
+
+
+async def test_a_web_page_in_the_place_of_an_answer_is_named_by_its_title() -> None:
+    page = b"<html><head><title>502 Bad Gateway</title></head><body>" + b"x" * 5_000
+
+    async with place(refusing(502, page, "text/html")) as world:
+        error = await failed(world)
+
+    assert error.message == "the provider failed (status 502): a web page: 502 Bad Gateway"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"hello", b'{"choices":[]}', b'{"choices":null}', b"\xff"])
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "verbatim"])
+async def test_an_answer_that_is_none_lets_the_next_candidate_try(body: bytes, typed: bool) -> None:
+    async with place(whole(body)) as world:
+        error = await failed(world, request() if typed else verbatim())
+
+    assert isinstance(error, BadAnswer)
+    assert error.fallback
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "verbatim"])
+async def test_an_error_in_a_body_that_says_all_is_well_is_told_in_its_words(typed: bool) -> None:
+    async with place(whole({"error": {"message": "Provider returned error", "code": 502}})) as world:
+        errors = [await failed(world, request(stream=stream)) for stream in (False, True)]
+        errors += [await failed(world, verbatim(body)) for body in (WHOLE, STREAMED)]
+
+    assert all(isinstance(error, Unavailable) for error in errors)
+    assert all("Provider returned error" in error.message for error in errors)
+
+
+# --- errors inside a stream -------------------------------------------------------------------------------------------
+
+BROKEN = frames({"error": {"message": "the engine died", "type": "server_error", "param": None, "code": None}})
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "verbatim"])
+async def test_an_error_before_anything_was_said_raises_before_the_first_event(typed: bool) -> None:
+    role = frames(chunk({"role": "assistant", "content": ""}))
+
+    for script in (BROKEN, role + BROKEN, b": still working\n\n" + role + BROKEN + DONE):
+        async with place(streaming(script)) as world:
+            answer_ = world.answer("m", request(stream=True) if typed else verbatim(STREAMED))
+            with pytest.raises(Unavailable, match="the engine died"):
+                await anext(answer_)
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "verbatim"])
+@pytest.mark.parametrize("script", [BROKEN, BROKEN + DONE, frames(chunk({"content": ""}, finish="error"))])
+async def test_an_error_after_the_first_event_is_raised_once_and_never_passed_on(typed: bool, script: bytes) -> None:
+    heard: list[Event] = []
+
+    async with place(streaming(SAID, script, pause=0.01)) as world:
+        run = world.run()
+        with pytest.raises(Unavailable, match="broke off"):
+            async with aclosing(world.answer("m", request(stream=True) if typed else verbatim(STREAMED), run)) as events:
+                async for event in events:
+                    heard.append(event)
+
+    assert heard == [TextDelta("Guten "), TextDelta("Tag")] if typed else said(heard) == SAID
+    assert [attempt.outcome for attempt in run.record.attempts] == ["unavailable"]
+    assert run.record.unpriced
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "verbatim"])
+@pytest.mark.parametrize("cut", [True, False], ids=["connection cut", "stream ended"])
+async def test_a_stream_that_stops_in_the_middle_is_never_a_finished_answer(typed: bool, cut: bool) -> None:
+    talks_of_the_end = frames(chunk({"content": 'then it sends data: [DONE] and "finish_reason":"stop"'}))
+    begun = frames(chunk(finish="stop"))[:-30]
+
+    async with place(streaming(SAID, talks_of_the_end, begun, cut=cut)) as world:
+        run = world.run()
+        error = await failed(world, request(stream=True) if typed else verbatim(STREAMED), run)
+
+    assert isinstance(error, Unavailable | BadAnswer)
+    assert run.record.deployment == "m"
+    assert run.record.known_cost is None
+
+
+# --- what is known of it, and what it costs ---------------------------------------------------------------------------
+
+
+def test_the_file_wins_over_what_is_published_and_nothing_is_made_up() -> None:
+    listing = Listing(Price(Decimal(1), Decimal(2)), 8192, 1024, frozenset({"tools"}))
+    known = {("mistral", "known"): listing}
+    own = {"price": {"input": 5}, "context_window": 99, "max_output": 9, "capabilities": [], "region": "de"}
+    at = {"type": "deployment", "provider": "p"}
+
+    world = World(
+        {"listed": at | {"name": "known"}, "own": at | {"name": "known"} | own, "unknown": at | {"name": "other"}},
+        {"p": {"type": "compatible", "vendor": "mistral", "api_key": {"env": "KEY"}}},
+        listings=known,
+    )
+
+    listed, given, unknown = (world.catalog.profile(name) for name in ("listed", "own", "unknown"))
+    assert (listed.price, listed.context_window, listed.max_output) == (listing.price, 8192, 1024)
+    assert (listed.capabilities, listed.region) == ({"tools"}, "eu")
+    assert (given.price, given.context_window, given.max_output) == (Price(Decimal(5)), 99, 9)
+    assert (given.capabilities, given.region) == (frozenset(), "de")
+    assert (unknown.price, unknown.context_window, unknown.capabilities) == (None, None, None)
+
+
+@pytest.mark.parametrize("typed", [True, False], ids=["typed", "verbatim"])
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+async def test_an_answer_is_settled_once_at_its_price(typed: bool, stream: bool) -> None:
+    manner = streaming(SAID, ENDED, DONE) if stream else whole(answer())
+
+    async with place(manner, {"price": {"input": "2.50", "output": "10"}}) as world:
+        run = world.run()
+        await world.events("m", request(stream=stream) if typed else verbatim(STREAMED if stream else WHOLE), run)
+
+    assert run.record.usage == Usage(9, 4)
+    assert run.record.known_cost == Money(9 * 2_500 + 4 * 10_000)
+    assert [(attempt.model, attempt.outcome) for attempt in run.record.attempts] == [("m", "answered")]
+
+
+async def test_an_answer_without_a_report_of_usage_has_an_unknown_cost_and_not_none() -> None:
+    async with place(whole(answer(usage=None)), {"price": {"input": 1, "output": 1}}) as world:
+        run = world.run()
+        await world.events("m", verbatim(), run)
+
+    assert run.record.unpriced
+    assert run.record.known_cost is None
+
+
+async def test_a_refused_request_costs_nothing() -> None:
+    async with place(refusing(503), {"price": {"input": 1, "output": 1}}) as world:
+        run = world.run()
+        await failed(world, run=run)
+
+    assert not run.record.unpriced
+
+
+async def test_three_failures_in_a_row_let_it_rest_and_refusals_of_the_request_do_not() -> None:
+    async with place(refusing(400)) as world:
+        for _ in range(5):
+            await failed(world)
+        assert world.vitals.healthy("m")
+    async with place(refusing(500)) as world:
+        for _ in range(3):
+            await failed(world)
+        assert not world.vitals.healthy("m")

@@ -1,0 +1,187 @@
+"""What is measured of a request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from dirigent.models import features as module
+from dirigent.models.features import LOOKED_AT, NAMES, Features, measure, tokens_in
+
+ROLES = some.sampled_from(["system", "developer", "user", "assistant", "tool"])
+LETTER = (
+    "Der Arbeitnehmer hat Anspruch auf Entgeltfortzahlung im Krankheitsfall für die Dauer von sechs Wochen. "
+    "Voraussetzung ist, dass das Arbeitsverhältnis länger als vier Wochen ununterbrochen besteht. "
+)
+# Their tokens were counted with the o200k vocabulary; they were not among the texts that the estimate was fitted to.
+ENGLISH = (
+    "Please review the attached purchase agreement and list all payment terms, delivery dates and penalties, "
+    "sorted by date, in a table with three columns. Mark anything unusual."
+)
+GERMAN = (
+    "Bitte prüfen Sie den beigefügten Kaufvertrag und listen Sie alle Zahlungsbedingungen, Liefertermine und "
+    "Vertragsstrafen nach Datum sortiert in einer Tabelle mit drei Spalten auf. Markieren Sie Ungewöhnliches."
+)
+PROGRAM = (
+    "async def fetch(session, url):\n    async with session.get(url) as response:\n"
+    "        if response.status != 200:\n            raise ValueError(f'{url}: {response.status}')\n"
+    "        return await response.json()"
+)
+
+
+def measured(*texts: tuple[str, str]) -> Features:
+    """The features of a conversation with nothing beside its texts."""
+    return measure(texts, tools=0, images=0, audio=0, wants_json=False, max_output=None)
+
+
+def of(text: str) -> Features:
+    """The features of a single question."""
+    return measured(("user", text))
+
+
+def test_what_comes_with_the_texts_is_taken_over() -> None:
+    found = measure([("user", "hi")], tools=2, images=1, audio=3, wants_json=True, max_output=50)
+
+    assert (found.tools, found.images, found.audio, found.wants_json, found.max_output) == (2, 1, 3, True, 50)
+
+
+def test_the_prompt_is_what_the_user_said_since_the_last_answer() -> None:
+    found = measured(
+        ("system", "Be brief."),
+        ("user", "Who wrote Faust?"),
+        ("assistant", "Goethe."),
+        ("user", "And when?"),
+        ("user", "And where?"),
+    )
+
+    assert (found.words, found.questions, found.turns) == (4, 2, 3)
+    assert found.context_tokens == sum(
+        tokens_in(text) + 4 for text in ("Be brief.", "Who wrote Faust?", "Goethe.", "And when?", "And where?")
+    )
+    assert found.system_tokens == tokens_in("Be brief.")
+
+
+def test_what_follows_the_last_question_leaves_it_the_prompt() -> None:
+    found = measured(("user", "What is the weather in Rome?"), ("tool", "sunny " * 50), ("assistant", "Let me see."))
+
+    assert (found.words, found.questions) == (6, 1)
+
+
+def test_an_empty_conversation_has_empty_features() -> None:
+    assert measured() == Features()
+    assert of("") == Features(turns=1, context_tokens=4)
+
+
+def test_words_sentences_and_their_lengths_are_counted() -> None:
+    found = of("Guten Tag. Wie geht's?\n- erstens\n- zweitens")
+
+    assert (found.characters, found.words, found.sentences) == (43, 6, 4)
+    assert found.word_length == pytest.approx((5 + 3 + 3 + 6 + 7 + 8) / 6, abs=0.01)
+    assert found.requirements == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("Bitte schreibe eine Mahnung.\nDanke im Voraus.", 0.0, 0.0),
+        ("Dear team,\nthe meeting is moved (again); sorry.\nBest regards", 0.0, 0.0),
+        ("Why does this fail?\n```python\nfor x in y:\n    print(x)\n```", 0.75, 1.0),
+        ("def add(a, b):\n    return a + b", 1.0, 1.0),
+        ("SELECT name FROM customer WHERE id = 3", 1.0, 1.0),
+        ("What is wrong here?\n\n<div class='a'>\n  <p>text</p>\n</div>", 0.5, 0.8),
+        ("ValueError: invalid literal for int() with base 10: ''", 1.0, 1.0),
+    ],
+)
+def test_the_share_of_program_text_is_that_of_its_lines(text: str, least: float, most: float) -> None:
+    assert least <= of(text).code <= most
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("Schreib dem Kunden, dass die Lieferung am 3. Mai kommt.", 0.0, 0.0),
+        ("Is the train and/or the bus late?", 0.0, 0.25),
+        (r"Evaluate $\int_0^1 x^2 \, dx$ and simplify \frac{a}{b}.", 0.6, 1.0),
+        ("Solve 3x + 5 = 20", 0.6, 1.0),
+        ("Beweise, dass es unendlich viele Primzahlen gibt.", 0.2, 1.0),
+        ("def f(a):\n    b = a * 2 + 1\n    return b", 0.0, 0.0),
+    ],
+)
+def test_mathematics_shows_in_signs_and_words_but_not_in_program_text(text: str, least: float, most: float) -> None:
+    assert least <= of(text).maths <= most
+
+
+def test_a_question_needs_no_question_mark() -> None:
+    assert of("wie hoch ist die umsatzsteuer").questions == 1
+    assert of("What is VAT? And who pays it?").questions == 2
+    assert of("Schreib einen Brief").questions == 0
+
+
+def test_a_few_nouns_have_the_language_of_their_terms() -> None:
+    assert of("Gehaltsverhandlung Kündigungsfrist").language == "de"
+    assert of("refactor asynchronous thread").language == "en"
+    assert of("xqzt").language == "unknown"
+
+
+def test_a_long_text_is_looked_at_in_its_beginning_and_end_and_scaled_up() -> None:
+    found = of(LETTER * 100)
+
+    assert found.sampled
+    assert found.characters == 100 * len(LETTER) > LOOKED_AT
+    assert found.words == pytest.approx(100 * of(LETTER).words, rel=0.05)
+    assert found.tokens == pytest.approx(100 * of(LETTER).tokens, rel=0.05)
+    assert found.language == "de"
+
+
+@pytest.mark.parametrize(("tokens", "text"), [(32, ENGLISH), (45, GERMAN), (43, PROGRAM)])
+def test_tokens_are_estimated_within_a_fifth(tokens: int, text: str) -> None:
+    assert tokens_in(text) == pytest.approx(tokens, rel=0.2)
+
+
+@given(some.lists(some.tuples(ROLES, some.text(max_size=300)), max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_any_conversation_can_be_measured(texts: Sequence[tuple[str, str]]) -> None:
+    found = measured(*texts)
+
+    assert msgspec.convert(msgspec.structs.asdict(found), Features) == found
+    assert found.tokens <= found.context_tokens
+
+
+def test_unpaired_surrogates_are_measured_too() -> None:
+    assert of("\ud800 broken \udfff").words == 1
+
+
+def test_a_hostile_text_takes_no_longer_than_another() -> None:
+    for piece in (
+        "(",
+        "$",
+        "\\",
+        "if (",
+        "```\n",
+        "<a ",
+        "a" * 50 + " ",
+        "=",
+        "\n",
+        "SELECT ",
+        "1.",
+        "a.b(",
+        "{ ",
+        "\t",
+    ):
+        began = perf_counter()
+        of(piece * 20_000)
+        assert perf_counter() - began < 0.25, piece
+
+
+def test_every_feature_says_what_it_is() -> None:
+    source = Path(str(module.__file__)).read_text("utf-8")
+
+    for name in NAMES:
+        assert re.search(rf'^    {name}: .+\n    """[^"]+\."""', source, re.MULTILINE), name

@@ -1,0 +1,1 @@
+"""HTTP out, against providers that speak raw bytes on real sockets."""

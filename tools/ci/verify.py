@@ -1,0 +1,109 @@
+"""Runs lint, types, walls and tests, all of them whatever fails first, and closes with one line that counts.
+
+The line reads `N passed, N failed, N skipped`. Each of the checks before the tests counts as one; a skipped test has
+named what it misses in the summary above the line. The exit status is 1 if anything failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("lint", ("ruff", "check")),
+    ("format", ("ruff", "format", "--check")),
+    ("types", ("mypy",)),
+    ("walls", ("lint-imports",)),
+)
+
+
+@dataclass
+class Tally:
+    """What has been counted so far."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def add(self, other: Tally) -> None:
+        """Counts in what `other` counted."""
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verifies the working tree; returns 0 when nothing failed, else 1."""
+    parser = argparse.ArgumentParser(prog="verify", description=__doc__.partition("\n")[0])
+    scope = parser.add_mutually_exclusive_group()
+    scope.add_argument("--without-tests", action="store_true", help="lint, types and walls only")
+    scope.add_argument("--only-proofs", action="store_true", help="the tests that are marked `prove` only")
+    options = parser.parse_args(arguments)
+
+    tally = Tally()
+    if not options.only_proofs:
+        for name, command in CHECKS:
+            tally.add(checked(name, command))
+    if options.only_proofs:
+        tally.add(tested("-m", "prove"))
+    elif not options.without_tests:
+        tally.add(tested())
+    print(tally, flush=True)
+    return 1 if tally.failed else 0
+
+
+def checked(name: str, command: Sequence[str]) -> Tally:
+    """One check; what it prints is shown only where it fails."""
+    finished = subprocess.run(
+        [str(BIN / command[0]), *command[1:]],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    print(f"{name:<7} {'ok' if finished.returncode == 0 else 'FAILED'}", flush=True)
+    if finished.returncode == 0:
+        return Tally(passed=1)
+    print(finished.stdout, flush=True)
+    return Tally(failed=1)
+
+
+def tested(*arguments: str) -> Tally:
+    """The tests, counted from pytest's own report; a run that leaves no report counts as one failure."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        finished = subprocess.run(
+            [sys.executable, "-m", "pytest", "-rsfE", f"--junitxml={report}", *arguments], cwd=ROOT, check=False
+        )
+        if not report.exists():
+            return Tally(failed=1)
+        return counted(report, finished.returncode)
+
+
+def counted(report: Path, status: int) -> Tally:
+    """The numbers of a JUnit report; a bad exit status with no failed test in it counts as one failure."""
+    tally = Tally()
+    for suite in ET.parse(report).getroot().iter("testsuite"):  # noqa: S314 -- pytest wrote it a moment ago
+        failed = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+        skipped = int(suite.get("skipped", 0))
+        tally.add(Tally(max(int(suite.get("tests", 0)) - failed - skipped, 0), failed, skipped))
+    if status and not tally.failed:
+        tally.failed = 1
+    return tally
+
+
+if __name__ == "__main__":
+    sys.exit(main())
