@@ -40,19 +40,19 @@ class Served(msgspec.Struct, frozen=True):
     project: str | None
     key: str | None
     path: str
-    model: str | None
-    deployment: str | None
-    route: str | None
-    revision: str | None
-    status: int
-    code: str | None
-    streamed: bool
-    attempts: int
-    input_tokens: int | None
-    output_tokens: int | None
-    cost: Money | None
-    seconds: float
-    first_token: float | None
+    model: str | None = None
+    deployment: str | None = None
+    route: str | None = None
+    revision: str | None = None
+    status: int = 0
+    code: str | None = None
+    streamed: bool = False
+    attempts: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: Money | None = None
+    seconds: float = 0.0
+    first_token: float | None = None
 
 
 class Call:
@@ -62,10 +62,10 @@ class Call:
         "_conductor",
         "_keys",
         "began",
+        "broken_off",
         "code",
         "exchange",
         "first_token",
-        "model",
         "principal",
         "request_id",
         "run",
@@ -83,10 +83,11 @@ class Call:
         self.request_id = given.decode() if given is not None and _ID.fullmatch(given) else run_id
         self.principal: Principal | None = None
         self.run: Run | None = None
-        self.model: str | None = None
         self.status = 0
         self.code: str | None = None
         self.first_token: float | None = None
+        self.broken_off: Callable[[bytes], bytes] | None = None
+        """How a stream that has begun tells the caller of an error: the bytes for an error's body."""
 
     def authenticate(self) -> Principal:
         """Who asks. Raises Unauthenticated."""
@@ -96,7 +97,6 @@ class Call:
     def open(self, model: str) -> Run:
         """The run of this request. Raises Invalid where one of our own headers cannot be read."""
         headers = self.exchange.headers
-        self.model = model
         priority = headers.get(b"x-dirigent-priority")
         if priority is not None and priority not in _PRIORITIES:
             raise Invalid("x-dirigent-priority: one of critical, normal, bulk", param="x-dirigent-priority")
@@ -122,37 +122,50 @@ class Call:
             if record.deployment is not None:
                 headers.append(("x-dirigent-model", record.deployment))
             if record.decisions:
-                headers.append(("x-dirigent-route", _plain(record.decisions[-1].reason)))
+                headers.append(("x-dirigent-route", _plain(record.route or "")))
             if (cost := record.known_cost) is not None:
                 headers.append(("x-dirigent-cost", str(cost)))
         return headers
 
     def served(self) -> Served:
         """The note of this request, once it is over."""
-        record = self.run.record if self.run is not None else None
-        usage = record.usage if record is not None else None
-        principal = self.principal
-        return Served(
-            at=time(),
-            run=self.run_id,
-            request=self.request_id,
-            tenant=principal.tenant if principal is not None else None,
-            project=principal.project if principal is not None else None,
-            key=principal.key if principal is not None else None,
-            path=self.exchange.path,
-            model=self.model,
-            deployment=record.deployment if record is not None else None,
-            route=record.decisions[-1].reason if record is not None and record.decisions else None,
-            revision=self.run.catalog.revision if self.run is not None else None,
-            status=self.status,
-            code=self.code,
-            streamed=self.first_token is not None,
-            attempts=len(record.attempts) if record is not None else 0,
-            input_tokens=usage.input_tokens if usage is not None else None,
-            output_tokens=usage.output_tokens if usage is not None else None,
-            cost=record.known_cost if record is not None else None,
-            seconds=monotonic() - self.began,
-            first_token=self.first_token,
+        run, principal = self.run, self.principal
+        if run is None or principal is None:  # refused before it came to a run
+            return Served(
+                at=time(),
+                run=self.run_id,
+                request=self.request_id,
+                tenant=principal.tenant if principal is not None else None,
+                project=principal.project if principal is not None else None,
+                key=principal.key if principal is not None else None,
+                path=self.exchange.path,
+                status=self.status,
+                code=self.code,
+                seconds=monotonic() - self.began,
+            )
+        record = run.record
+        usage = record.usage
+        return Served(  # by position, in the order of the fields: this is written for every request
+            time(),
+            self.run_id,
+            self.request_id,
+            principal.tenant,
+            principal.project,
+            principal.key,
+            self.exchange.path,
+            run.model,
+            record.deployment,
+            record.route if record.decisions else None,
+            run.catalog.revision,
+            self.status,
+            self.code,
+            self.first_token is not None,
+            len(record.attempts),
+            usage.input_tokens if usage is not None else None,
+            usage.output_tokens if usage is not None else None,
+            record.known_cost,
+            monotonic() - self.began,
+            self.first_token,
         )
 
 
@@ -185,7 +198,7 @@ class Recent:
 
 
 class _RunIds:
-    """Ids of 96 random bits, drawn many at a time because asking the system for chance costs more than all else about them."""
+    """Ids of 96 random bits, drawn many at a time: asking the system for chance costs more than all else about them."""
 
     _BYTES = 12
     _MANY = 256
@@ -228,7 +241,7 @@ class Gateway:
         except CancelledError:
             call.status, call.code = 499, "caller_gone"
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001  whatever it is, the caller has a right to an answer, and the log to the trace
             _log.exception("the request %s failed on a fault of our own", call.request_id)
             ours = DirigentError(f"something went wrong on our side; the log has it under {call.request_id}")
             self._refuse(call, ours, route.dialect if route is not None else self._dialect)
@@ -266,8 +279,10 @@ class Gateway:
     def _refuse(self, call: Call, error: DirigentError, dialect: Dialect) -> None:
         shape = shape_of(error)
         call.status, call.code = shape.status, error.code
-        if call.exchange.started:  # the status is out already; the endpoint has said in the stream what it could
+        if call.exchange.started:  # the status is out already: only the stream itself can still tell
             if not call.exchange.finished:
+                if call.broken_off is not None:
+                    call.exchange.write(call.broken_off(dialect.write_error(error, shape.kind)))
                 call.exchange.finish()
             return
         headers = call.headers(dialect.content_type) + headers_of(error, shape)

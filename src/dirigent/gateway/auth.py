@@ -23,7 +23,15 @@ class Keys:
         return cls({digest(key.encode()): principal for key, principal in keys.items()})
 
     def principal(self, headers: Mapping[bytes, bytes]) -> Principal:
-        """On whose behalf a request with these headers acts. Raises Unauthenticated in words that never repeat the key."""
+        """On whose behalf a request with these headers acts. Raises Unauthenticated, and never repeats the key."""
+        header = headers.get(b"authorization")
+        principal = (
+            self._principals.get(digest(header[7:])) if header is not None and header[:7] == b"Bearer " else None
+        )
+        return principal if principal is not None else self._looked_up(headers)
+
+    def _looked_up(self, headers: Mapping[bytes, bytes]) -> Principal:
+        """The same for every other spelling, and the words for what is no key of ours."""
         header = headers.get(b"authorization")
         if header is not None:
             scheme, _, key = header.partition(b" ")

@@ -12,13 +12,12 @@ import msgspec
 
 from dirigent.conductor import Conductor
 from dirigent.core.decision import Decision
-from dirigent.core.errors import BadAnswer, DirigentError, Invalid
+from dirigent.core.errors import BadAnswer, Invalid
 from dirigent.core.events import Answer, Verbatim, folded
 from dirigent.core.messages import Message, Request, Text
-from dirigent.core.run import Run
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.app import Call, Endpoint, Recent, Route
-from dirigent.gateway.errors import WireFault, shape_of
+from dirigent.gateway.errors import WireFault
 
 __all__ = ["routes"]
 
@@ -66,7 +65,7 @@ def answering(dialect: Dialect, conductor: Conductor) -> Endpoint:
         run = call.open(request.model)
         async with aclosing(conductor.answer(request, run)) as events:
             if request.stream:
-                await _streamed(call, request, run, dialect, events)
+                await _streamed(call, request, dialect, events)
                 return
             said = [event async for event in events]
         first = said[0] if said else None
@@ -80,29 +79,25 @@ def answering(dialect: Dialect, conductor: Conductor) -> Endpoint:
     return endpoint
 
 
-async def _streamed(call: Call, request: Request, run: Run, dialect: Dialect, events: Answer) -> None:
+async def _streamed(call: Call, request: Request, dialect: Dialect, events: Answer) -> None:
     exchange = call.exchange
     writer = dialect.writer(request, f"chatcmpl-{call.run_id}", int(time()))
     verbatim = False
-    try:
-        async for event in events:
-            if not exchange.started:  # nothing is promised before the first event: until here a fallback stays possible
-                call.status = 200
-                call.first_token = round(monotonic() - call.began, 6)
-                exchange.start(200, [*call.headers(dialect.stream_content_type), *_STREAM])
-                verbatim = isinstance(event, Verbatim)
-            exchange.write(writer.write(event))
-            if exchange.congested:
-                await exchange.drain()
-        if not exchange.started:
-            raise BadAnswer("the answer ended before it began")
-        if not verbatim:
-            exchange.write(writer.end())
-        exchange.finish()
-    except DirigentError as error:
-        if exchange.started:
-            exchange.write(writer.fail(dialect.write_error(error, shape_of(error).kind)))
-        raise
+    async for event in events:
+        if not exchange.started:  # nothing is promised before the first event: until here a fallback stays possible
+            call.status = 200
+            call.first_token = monotonic() - call.began
+            call.broken_off = writer.fail
+            exchange.start(200, [*call.headers(dialect.stream_content_type), *_STREAM])
+            verbatim = isinstance(event, Verbatim)
+        exchange.write(writer.write(event))
+        if exchange.congested:
+            await exchange.drain()
+    if not exchange.started:
+        raise BadAnswer("the answer ended before it began")
+    if not verbatim:
+        exchange.write(writer.end())
+    exchange.finish()
 
 
 class _Catalog:

@@ -8,7 +8,7 @@ import msgspec
 
 from dirigent.core.errors import DirigentError
 
-__all__ = ["MALFORMED", "Shape", "WireFault", "headers_of", "shape_of"]
+__all__ = ["SHAPES", "Shape", "WireFault", "headers_of", "shape_of"]
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class Shape(msgspec.Struct, frozen=True):
     """What `x-should-retry` tells the SDKs where their own rule by status would be wrong."""
 
 
-_SHAPES = {
+SHAPES = {
     "invalid_request": Shape(400, "invalid_request_error"),
     "unsupported": Shape(400, "invalid_request_error"),
     "context_length_exceeded": Shape(400, "invalid_request_error"),
@@ -51,12 +51,9 @@ class WireFault(DirigentError):
         self.code = code  # type: ignore[misc]  # the codes of the wire are many and say nothing to the core
 
 
-MALFORMED = "invalid_request"
-
-
 def shape_of(error: DirigentError) -> Shape:
     """Status and type of an error; a code that nobody foresaw is our fault."""
-    return _SHAPES.get(error.code, _UNFORESEEN)
+    return SHAPES.get(error.code, _UNFORESEEN)
 
 
 def headers_of(error: DirigentError, shape: Shape) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from dirigent.core.errors import Misconfigured, Unavailable
@@ -17,6 +17,9 @@ from dirigent.net.proxies import Proxies, Proxy
 from dirigent.net.sweep import Sweep
 
 __all__ = ["HttpClient"]
+
+
+_BODILESS = frozenset(("GET", "HEAD", "DELETE"))
 
 
 class HttpClient:
@@ -45,7 +48,11 @@ class HttpClient:
         """
         origin = call.origin
         proxy = self._proxies.between(origin)
-        head = _head(call, proxy)
+        head = _head(call.origin, call.method, call.path, call.headers, proxy)
+        if call.body or call.method not in _BODILESS:
+            head += b"content-length: %d\r\n\r\n" % len(call.body)
+        else:
+            head += b"\r\n"
         sweep = self._sweep
         if sweep is None:
             sweep = self._sweep = Sweep(asyncio.get_running_loop(), self._pool.tidy)
@@ -100,32 +107,30 @@ class HttpClient:
         return self._tls
 
 
-def _head(call: HttpCall, proxy: Proxy | None) -> bytes:
-    """The bytes of a request's head."""
-    origin, path = call.origin, call.path
+@lru_cache(maxsize=1024)  # a deployment's head is the same for each request, and making it is dearer than sending it
+def _head(origin: Origin, method: str, path: str, headers: tuple[tuple[str, str], ...], proxy: Proxy | None) -> bytes:
+    """The bytes of a request's head, but for its length and the blank line."""
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     if origin.port != (443 if origin.tls else 80):
         host = f"{host}:{origin.port}"
     if proxy is not None and not origin.tls:
         path = f"http://{host}{path}"
-    lines = [f"{call.method} {path} HTTP/1.1\r\nhost: {host}\r\n"]
-    lines += [f"{name}: {value}\r\n" for name, value in call.headers]
-    if call.body or call.method not in {"GET", "HEAD", "DELETE"}:
-        lines.append(f"content-length: {len(call.body)}\r\n")
+    lines = [f"{method} {path} HTTP/1.1\r\nhost: {host}\r\n"]
+    lines += [f"{name}: {value}\r\n" for name, value in headers]
     if proxy is not None and proxy.credentials and not origin.tls:
         lines.append(f"proxy-authorization: {proxy.credentials}\r\n")
     text = "".join(lines)
     breaks = len(lines) + 1  # the first of them has two
     if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text or not path.isascii() or " " in path:
-        raise Misconfigured(_fault(call))
+        raise Misconfigured(_fault(origin, headers))
     try:
-        return f"{text}\r\n".encode("latin-1")
+        return text.encode("latin-1")
     except UnicodeEncodeError:
-        raise Misconfigured(_fault(call)) from None
+        raise Misconfigured(_fault(origin, headers)) from None
 
 
-def _fault(call: HttpCall) -> str:
-    for name, value in call.headers:
+def _fault(origin: Origin, headers: tuple[tuple[str, str], ...]) -> str:
+    for name, value in headers:
         if not f"{name}{value}".isprintable() or not value.isascii():
-            return f"the header {name!r} for {peer_of(call.origin)} holds a line break or a sign that cannot be sent"
-    return f"the path for {peer_of(call.origin)} holds a space or a sign that cannot be sent"
+            return f"the header {name!r} for {peer_of(origin)} holds a line break or a sign that cannot be sent"
+    return f"the path for {peer_of(origin)} holds a space or a sign that cannot be sent"
