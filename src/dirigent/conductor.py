@@ -39,17 +39,7 @@ class Conductor:
         sticky: str | None = None,
     ) -> Run:
         """A new run on the present catalog, which begins with the model called `model`."""
-        return Run(
-            id=run_id,
-            model=model,
-            catalog=self.catalog,
-            ports=self.ports,
-            principal=principal,
-            seconds=self.seconds,
-            priority=priority,
-            purpose=purpose,
-            sticky=sticky,
-        )
+        return Run(run_id, model, self.catalog, self.ports, principal, self.seconds, priority, purpose, sticky)
 
     def answer(self, request: Request, run: Run) -> Answer:
         """The events of the model with which `run` begins. Raises UnknownModel at once."""

@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +24,7 @@ import uvloop
 from dirigent.conductor import Conductor
 from dirigent.configuration import Misread, Sheet, described, read_sheet
 from dirigent.core.catalog import Catalog, publishable
-from dirigent.core.errors import Finding, InvalidConfiguration
+from dirigent.core.errors import DirigentError, Finding, InvalidConfiguration
 from dirigent.core.identity import Principal
 from dirigent.core.ports import Ports
 from dirigent.core.registry import Reader
@@ -92,7 +93,7 @@ def checked(settings: Settings) -> tuple[Sheet, Catalog]:
 def first_key(data: Path) -> str:
     """The key that a new data folder begins with; made once, readable by its owner only.
 
-    Raises InvalidConfiguration where the file holds no key any more.
+    Raises DirigentError where the file holds no key any more.
     """
     file = data / "first-key"
     try:
@@ -103,7 +104,7 @@ def first_key(data: Path) -> str:
             out.write(key + "\n")
         return key
     if not key or not key.isascii() or not key.isprintable() or " " in key:
-        raise InvalidConfiguration([Finding((), f"{file} holds no key; remove it, and a new one is made")])
+        raise DirigentError(f"{file} holds no key; remove it, and a new one is made")
     return key
 
 
@@ -123,14 +124,13 @@ def prepared(settings: Settings) -> bool:
     return True
 
 
-def run_worker(
-    settings: Settings, *, one_of_several: bool = False, announce: Callable[[Running], None] | None = None
-) -> None:
-    """Serves until it is told to stop. One of several shares the port, and leaves when its standard input ends.
+def run_worker(settings: Settings, announce: Callable[[Running], None], listener: socket.socket | None = None) -> None:
+    """Serves until it is told to stop; calls `announce` when it answers.
 
-    Raises InvalidConfiguration before anything listens where the file is at fault, OSError where nothing can listen.
+    One of several workers takes the `listener` that they share, and leaves as well when its standard input ends. Raises
+    InvalidConfiguration before anything listens where the file is at fault, OSError where nothing can listen.
     """
-    uvloop.run(_Node(settings).serve(one_of_several=one_of_several, announce=announce))
+    uvloop.run(_Node(settings).serve(announce, listener))
 
 
 class _Node:
@@ -147,7 +147,7 @@ class _Node:
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
 
-    async def serve(self, *, one_of_several: bool, announce: Callable[[Running], None] | None) -> None:
+    async def serve(self, announce: Callable[[Running], None], listener: socket.socket | None) -> None:
         settings = self._settings
         catalog = self._read()
         http = client(settings)
@@ -170,16 +170,15 @@ class _Node:
         recent = Recent()
         gateway = Gateway(conductor, keys, routes(conductor, dialect, recent, standing), dialect, recent)
         server = Server(gateway.handle, refusal=gateway.refusal)
-        port = await server.start(settings.host, settings.port, reuse_port=one_of_several)
+        port = await server.start(settings.host, settings.port, sock=listener)
         running = Running(settings.host, port, os.getpid())
         # every answer is closed by whoever reads it, so the loop need not keep a list of them for its end
         sys.set_asyncgen_hooks(firstiter=None)
-        self._listen_for_signals(one_of_several=one_of_several)
+        self._listen_for_signals(tied=listener is not None)
         _warm_up(catalog, local)
         gc.collect()
         gc.freeze()  # what stands now stands for good: later collections need not walk it
-        if announce is not None:
-            announce(running)
+        announce(running)
         try:
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(self._watch(conductor, local))
@@ -192,12 +191,12 @@ class _Node:
             http.close()
             observer.close()
 
-    def _listen_for_signals(self, *, one_of_several: bool) -> None:
+    def _listen_for_signals(self, *, tied: bool) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._reloading.set)
-        if one_of_several:  # the parent holds the other end, so it ends with the parent, however that one ends
+        if tied:  # the parent holds the other end, so it ends with the parent, however that one ends
             loop.add_reader(_STDIN, self._look_at_parent)
 
     def _stop(self) -> None:
@@ -205,9 +204,11 @@ class _Node:
         (self._hurrying if self._stopping.is_set() else self._stopping).set()
 
     def _look_at_parent(self) -> None:
-        if not os.read(_STDIN, 4096):
-            asyncio.get_running_loop().remove_reader(_STDIN)
-            self._stopping.set()
+        with suppress(ConnectionError):  # a parent that was killed leaves no proper end behind
+            if os.read(_STDIN, 4096):
+                return
+        asyncio.get_running_loop().remove_reader(_STDIN)
+        self._stopping.set()
 
     async def _leave(self, server: Server) -> None:
         """Lets running answers finish, for thirty seconds at most or until somebody is in a hurry."""
@@ -236,7 +237,7 @@ class _Node:
             self._stamp = seen
             try:
                 await self._take_over(conductor, local)
-            except Exception:
+            except Exception:  # noqa: BLE001  a fault of ours over the new file must not end what serves by the old
                 _log.exception("the configuration could not be taken over; %s stays", conductor.catalog.revision)
 
     async def _told_to_reload(self) -> bool:
@@ -257,28 +258,31 @@ class _Node:
             faults = described(error, self._file)
             _log.error("the new configuration is refused and revision %s stays:\n  %s", stays, "\n  ".join(faults))
             return
-        if catalog.revision != stays:
+        if catalog.revision == stays:
+            _log.warning("revision %s stays: it was read again, with its credentials, and nothing is new", stays)
+        else:
             _log.warning("revision %s takes over from %s", catalog.revision, stays)
         conductor.swap(catalog)
         _warm_up(catalog, local)
 
 
 def _published(sheet: Sheet, kinds: Reader, listings: Listings, secrets: EnvironmentSecrets) -> Catalog:
-    found = list(sheet.faults)
-    odd = {fault.path for fault in found}
+    odd = {fault.path for fault in sheet.faults}
     try:
         catalog = publishable(sheet.document, kinds, listings, secrets, Provider)
-        if not catalog.models:
-            found.append(Finding(("models",), "there is not one model, so nobody could be asked"))
     except InvalidConfiguration as error:
-        found += [fault for fault in error.findings if fault.path not in odd]  # one fault a place: the first cause
-    if found:
-        raise Misread(found, sheet)
+        # one fault a place: what cannot be in the format is why the rest of it does not fit
+        others = (fault for fault in error.findings if fault.path not in odd)
+        raise Misread((*sheet.faults, *others), sheet) from None
+    if sheet.faults:
+        raise Misread(sheet.faults, sheet)
+    if not catalog.models:
+        raise Misread([Finding(("models",), "there is not one model, so nobody could be asked")], sheet)
     return catalog
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:
-    """What changes when a file is written or replaced. Looked at, not subscribed to: that works on every file system."""
+    """What changes when a file is written or replaced. Looked at, not subscribed to: that works on each file system."""
     try:
         status = file.stat()
     except OSError:

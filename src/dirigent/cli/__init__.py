@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from io import TextIOWrapper
+
 import click
 
 from dirigent import __version__
 from dirigent.cli.asking import ask, explain, models
-from dirigent.cli.serving import check, pull, serve, worker
+from dirigent.cli.pulling import pull
+from dirigent.cli.serving import check, serve, worker
 
 __all__ = ["main"]
 
@@ -19,12 +23,15 @@ def main() -> None:
     \b
     First steps:
       dirigent pull                     fetch the embedded model's weights
-      dirigent serve                    start; prints the address, a key and a line to try
+      dirigent serve                    start; prints address, key and a line to try
       dirigent ask auto "Hello!"        ask from the terminal
       dirigent explain auto "Hello!"    see which model would answer, and why
 
     Exit codes: 0 done, 1 the answer is no, 2 wrong use.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a letter shows `?`, and nothing breaks
+            stream.reconfigure(errors="replace")
 
 
 for _command in (serve, worker, pull, check, ask, explain, models):

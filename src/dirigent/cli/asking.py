@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 from time import monotonic
@@ -16,16 +16,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dirigent.cli.client import Client, connected
-from dirigent.cli.options import as_json, data_option, fail, json_option, settings_from
+from dirigent.cli.client import Client, Refused, connected
+from dirigent.cli.options import as_json, data_option, fail, json_option, settings_from, wide_console
 from dirigent.core.errors import DirigentError
 from dirigent.core.events import TextDelta
+from dirigent.core.ports import HttpAnswer
 from dirigent.dialects.openai_chat import OpenAIChat
 
 __all__ = ["ask", "explain", "models"]
 
 
-@click.command(epilog='Example: dirigent ask auto "Summarise the GDPR in one sentence."')
+@click.command(
+    short_help="Ask a model and stream its answer.",
+    epilog='Example: dirigent ask auto "Summarise the GDPR in one sentence."',
+)
 @click.argument("model")
 @click.argument("text")
 @click.option("--system", help="Instructions that stand before the text.")
@@ -47,42 +51,62 @@ def ask(model: str, text: str, system: str | None, max_tokens: int | None, data:
     async def work(client: Client) -> None:
         began = monotonic()
         answer = await client.open("POST", "/v1/chat/completions", body)
-        reader, said = OpenAIChat().reader(), []
-        first: float | None = None
-        async with aclosing(answer.chunks()) as chunks:
-            async for chunk in chunks:
-                for event in reader.feed(chunk):
-                    if isinstance(event, TextDelta):
-                        first = first if first is not None else monotonic() - began
-                        said.append(event.text)
-                        if not as_object:
-                            click.echo(event.text, nl=False)
-        reader.end()
+        said: list[str] = []
+        first = None
+        try:
+            async with aclosing(_pieces(answer)) as pieces:
+                async for piece in pieces:
+                    first = first if first is not None else monotonic() - began
+                    said.append(piece)
+                    if not as_object:
+                        click.echo(piece, nl=False)
+        finally:
+            if said and not as_object:
+                click.echo()  # also where the answer breaks off: what follows begins on a line of its own
         seconds = monotonic() - began
-        run = await client.fetch("GET", f"/api/v1/runs/{quote(answer.headers['x-dirigent-run'])}")
+        run = await _run_of(client, answer)
         if as_object:
-            as_json({"text": "".join(said), "seconds": round(seconds, 3), **run})
+            as_json({**run, "text": "".join(said), "seconds": round(seconds, 3)})
             return
-        click.echo()
-        console = Console(stderr=True, highlight=False)
-        console.print(Text(_closing(run, seconds, first), style="dim"))
+        click.echo(click.style(_closing(model, run, seconds, first), dim=True), err=True)
 
     _run(data, work)
 
 
-def _closing(run: dict[str, Any], seconds: float, first: float | None) -> str:
-    asked, by = run["model"], run["deployment"]
+async def _pieces(answer: HttpAnswer) -> AsyncGenerator[str, None]:
+    """The text of an answer as it comes. Raises what the stream reports."""
+    reader = OpenAIChat().reader()
+    async with aclosing(answer.chunks()) as chunks:
+        async for chunk in chunks:
+            for event in reader.feed(chunk):
+                if isinstance(event, TextDelta):
+                    yield event.text
+    reader.end()
+
+
+async def _run_of(client: Client, answer: HttpAnswer) -> dict[str, Any]:
+    """What the server noted of the run; nothing where another of its workers did."""
+    try:
+        run: dict[str, Any] = await client.fetch("GET", f"/api/v1/runs/{quote(answer.headers['x-dirigent-run'])}")
+    except Refused:
+        return {"run": answer.headers["x-dirigent-run"], "deployment": answer.headers.get("x-dirigent-model")}
+    return run
+
+
+def _closing(asked: str, run: dict[str, Any], seconds: float, first: float | None) -> str:
+    by = run.get("deployment") or "?"
     who = by if by == asked else f"{asked} -> {by}"
-    tokens = (
-        f"{run['input_tokens']} + {run['output_tokens']} tokens"
-        if run["output_tokens"] is not None
-        else "tokens unknown"
-    )
-    cost = run["cost"] if run["cost"] is not None else "cost unknown"
-    return f"-- {who} · {cost} · {tokens} · {seconds:.1f} s, first after {first or seconds:.1f} s"
+    known = run.get("output_tokens") is not None
+    tokens = f"{run['input_tokens']} + {run['output_tokens']} tokens" if known else "tokens unknown"
+    cost = run["cost"] if run.get("cost") is not None else "cost unknown"
+    began = f", first after {first:.1f} s" if first is not None else ""
+    return f"-- {who} · {cost} · {tokens} · {seconds:.1f} s{began}"
 
 
-@click.command(epilog='Example: dirigent explain auto "Prove that there are infinitely many primes."')
+@click.command(
+    short_help="Show which model would answer, and why.",
+    epilog='Example: dirigent explain auto "Prove that there are infinitely many primes."',
+)
 @click.argument("model")
 @click.argument("text")
 @data_option
@@ -93,20 +117,18 @@ def explain(model: str, text: str, data: Path | None, as_object: bool) -> None:
 
     async def work(client: Client) -> None:
         explained = await client.fetch("POST", "/api/v1/route/explain", {"model": model, "text": text})
+        chosen = explained["deployment"]
         if as_object:
             as_json(explained)
-            return
-        console = Console(highlight=False)
-        console.print(
-            Text.assemble(
-                (explained["deployment"] or "nobody", "bold green" if explained["deployment"] else "bold red"),
-                " would answer",
-            )
-        )
-        for decision in explained["decisions"]:
-            _show(console, decision)
-        if not explained["decisions"]:
-            console.print(explained["reason"])
+        else:
+            console = wide_console()
+            console.print(Text.assemble((chosen or "nobody", "bold green" if chosen else "bold red"), " would answer"))
+            for decision in explained["decisions"]:
+                _show(console, decision)
+            if not explained["decisions"]:
+                console.print(explained["reason"])
+        if chosen is None:
+            sys.exit(1)
 
     _run(data, work)
 
@@ -134,15 +156,9 @@ def _show(console: Console, decision: dict[str, Any]) -> None:
             style=style,
         )
     console.print(table)
-    measured = {
-        name: value for name, value in decision["features"].items() if value not in (0, 0.0, False, None, "", [], {})
-    }
-    if measured:
-        console.print(
-            Text("measured: " + ", ".join(f"{name} {_short(value)}" for name, value in measured.items()), style="dim")
-        )
-    for name, value in decision["details"].items():
-        console.print(Text(f"{name}: {_short(value)}", style="dim"))
+    for name, value in {"measured": decision["features"], **decision["details"]}.items():
+        if words := _short(value):
+            console.print(Text(f"{name}: {words}", style="dim"))
     console.print(Text(f"decided in {decision['microseconds']:.0f} µs", style="dim"))
 
 
@@ -151,14 +167,16 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _short(value: object) -> str:
+    """A value in few words: what is nothing is left out of a mapping."""
     if isinstance(value, float):
         return f"{value:.2f}"
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_short(inner)}" for name, inner in value.items())
+        told = {name: _short(inner) for name, inner in value.items() if inner not in (0, False, None, "", [], {})}
+        return ", ".join(f"{name}={words}" for name, words in told.items() if words)
     return ", ".join(_short(inner) for inner in value) if isinstance(value, list) else str(value)
 
 
-@click.command(epilog="Example: dirigent models --json")
+@click.command(short_help="List the models of the running server.", epilog="Example: dirigent models --json")
 @data_option
 @json_option
 def models(data: Path | None, as_object: bool) -> None:
@@ -169,9 +187,9 @@ def models(data: Path | None, as_object: bool) -> None:
         if as_object:
             as_json(listed)
             return
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("model", "type", "asks", "window", "price per million in / out", "can", "state"):
-            table.add_column(column)
+        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+        for column in ("model", "type", "asks", "window", "price in/out", "can", "state"):
+            table.add_column(column, overflow="fold", no_wrap=column in ("model", "type", "window"))
         for each in listed["models"]:
             table.add_row(
                 each["name"],
@@ -179,12 +197,12 @@ def models(data: Path | None, as_object: bool) -> None:
                 ", ".join(each["mentions"]) or "-",
                 f"{each['context_window']:,}" if each["context_window"] else "?",
                 _price(each["price"]),
-                ", ".join(each["capabilities"]) if each["capabilities"] is not None else "?",
-                "well" if each["healthy"] else Text("rests after failures", style="red"),
+                "?" if each["capabilities"] is None else ", ".join(each["capabilities"]) or "text",
+                "well" if each["healthy"] else Text("rests", style="red"),
             )
-        console = Console(highlight=False)
+        console = wide_console()
         console.print(table)
-        console.print(Text(f"revision {listed['revision']}", style="dim"))
+        console.print(Text(f"revision {listed['revision']}; prices are per million tokens", style="dim"))
 
     _run(data, work)
 
@@ -192,7 +210,9 @@ def models(data: Path | None, as_object: bool) -> None:
 def _price(price: dict[str, Any] | None) -> str:
     if price is None or "input" not in price or "output" not in price:
         return "unknown"
-    return f"{price['input']} / {price['output']} {price.get('currency', 'USD')}"
+    if float(price["input"]) == float(price["output"]) == 0:
+        return "free"
+    return f"{price['input']}/{price['output']} {price.get('currency', 'USD')}"
 
 
 def _run(data: Path | None, work: Callable[[Client], Awaitable[None]]) -> None:

@@ -57,7 +57,8 @@ class Client:
             answer = await self._http.open(HttpCall(self._origin, path, headers, sent, method), _PATIENT)
         except DirigentError as error:
             raise NotRunning(
-                f"the server at {self.running.address} does not answer ({error.message}); start it with `dirigent serve`"
+                f"the server at {self.running.address} does not answer ({error.message});"
+                " start it with `dirigent serve`"
             ) from None
         if answer.status >= 400:
             body_text = await answer.read()
@@ -71,7 +72,10 @@ class Client:
     async def fetch(self, method: str, path: str, body: object = None) -> Any:
         """The decoded body of a JSON answer."""
         answer = await self.open(method, path, body)
-        return msgspec.json.decode(await answer.read())
+        try:
+            return msgspec.json.decode(await answer.read())
+        except msgspec.DecodeError:
+            raise NotRunning(f"what answers at {self.running.address} is not Dirigent") from None
 
 
 @asynccontextmanager

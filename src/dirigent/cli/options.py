@@ -9,10 +9,11 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 import msgspec
+from rich.console import Console
 
 from dirigent.settings import Settings, environment
 
-__all__ = ["as_json", "data_option", "fail", "json_option", "settings_from"]
+__all__ = ["as_json", "data_option", "fail", "json_option", "settings_from", "wide_console"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +36,11 @@ def settings_from(**flags: object) -> Settings:
         return environment(flags)
     except ValueError as fault:
         raise click.UsageError(str(fault)) from None
+
+
+def wide_console() -> Console:
+    """A console for standard output: as wide as the terminal, and wide enough for any line where there is none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 
 
 def as_json(value: object) -> None:

@@ -38,6 +38,8 @@ class Catalog:
         self.providers = providers
         self.models = models
         self.profiles = profiles
+        self.kept: dict[int, Any] = {}
+        """What its models have worked out once for all their answers, by the model's identity."""
         self.published = int(time())
         """When this snapshot was made, in seconds since 1970."""
 
@@ -100,7 +102,9 @@ class _Draft:
         self.models |= self._section("models", Model, document, reader)
 
     def _section(self, section: str, contract: type[K], document: Mapping[str, Any], reader: Reader) -> dict[str, K]:
-        entries = document.get(section) or {}
+        entries = document.get(section)
+        if entries is None:  # a section that is begun and still empty
+            return {}
         if not isinstance(entries, Mapping):
             self._fault((section,), "expected a mapping of names to settings")
             return {}
@@ -126,7 +130,10 @@ class _Draft:
                     hint = nearest(other, self._named["models"])
                     self.findings.append(Finding(("models", name, *path), f"there is no model {other!r}{hint}"))
         order, loops = _ordered(
-            {name: [other for _, other in mentions if other in self.models] for name, mentions in mentioned.items()}
+            {
+                name: list(dict.fromkeys(other for _, other in mentions if other in self.models))
+                for name, mentions in mentioned.items()
+            }
         )
         for loop in loops:
             self.findings.append(
@@ -172,7 +179,11 @@ def _ordered(edges: Mapping[str, list[str]]) -> tuple[list[str], list[list[str]]
 def _secret_faults(provider: Kind, secrets: Secrets) -> Iterator[Finding]:
     for field in msgspec.structs.fields(provider):
         value = getattr(provider, field.name)
-        if isinstance(value, Secret) and secrets.reveal(value) is None:
+        if not isinstance(value, Secret):
+            continue
+        if bool(value.env) == bool(value.file):
+            yield Finding((field.encode_name,), "a credential stands either in a variable, `env`, or in a file, `file`")
+        elif secrets.reveal(value) is None:
             yield Finding((field.encode_name,), f"{value} is missing or empty")
 
 

@@ -12,7 +12,7 @@ from contextlib import aclosing
 import msgspec
 
 from dirigent.core.errors import BadAnswer
-from dirigent.core.messages import Choice, FinishReason, Message, Part, Refusal, Response, Text, ToolCall
+from dirigent.core.messages import Choice, FinishReason, Message, Part, Reasoning, Refusal, Response, Text, ToolCall
 from dirigent.core.usage import Usage
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Event",
     "Finished",
     "LogprobsDelta",
+    "ReasoningDelta",
     "RefusalDelta",
     "TextDelta",
     "ToolCallDelta",
@@ -32,6 +33,13 @@ __all__ = [
 
 class TextDelta(msgspec.Struct, frozen=True):
     """The next stretch of text."""
+
+    text: str
+    choice: int = 0
+
+
+class ReasoningDelta(msgspec.Struct, frozen=True):
+    """The next stretch of what the model thinks aloud before it answers."""
 
     text: str
     choice: int = 0
@@ -84,7 +92,7 @@ class Verbatim(msgspec.Struct, frozen=True):
     data: bytes
 
 
-Event = TextDelta | RefusalDelta | ToolCallDelta | LogprobsDelta | Finished | UsageReported | Verbatim
+Event = TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | LogprobsDelta | Finished | UsageReported | Verbatim
 Answer = AsyncGenerator[Event, None]
 """The events that a model gives to one request. Whoever stops reading closes it: `async with aclosing(answer)`."""
 
@@ -115,15 +123,18 @@ class _Collected:
 
     def __init__(self) -> None:
         self.text: list[str] = []
+        self.thought: list[str] = []
         self.refusal: list[str] = []
         self.calls: dict[int, list[str]] = {}  # index -> [id, name, fragment, fragment, ...]
         self.logprobs: list[msgspec.Raw] = []
         self.finish: FinishReason | None = None
 
-    def add(self, event: TextDelta | RefusalDelta | ToolCallDelta | LogprobsDelta | Finished) -> None:
+    def add(self, event: TextDelta | ReasoningDelta | RefusalDelta | ToolCallDelta | LogprobsDelta | Finished) -> None:
         match event:
             case TextDelta(text=text):
                 self.text.append(text)
+            case ReasoningDelta(text=text):
+                self.thought.append(text)
             case RefusalDelta(text=text):
                 self.refusal.append(text)
             case ToolCallDelta(index=index, id=call, name=name, arguments=arguments):
@@ -138,6 +149,8 @@ class _Collected:
 
     def choice(self) -> Choice:
         parts: list[Part] = []
+        if self.thought:
+            parts.append(Reasoning("".join(self.thought)))
         if self.text:
             parts.append(Text("".join(self.text)))
         if self.refusal:
@@ -154,6 +167,10 @@ def _joined(stretches: list[msgspec.Raw]) -> msgspec.Raw | None:
         return stretches[0] if stretches else None
     whole: dict[str, list[msgspec.Raw]] = {}
     for raw in stretches:
-        for key, values in msgspec.json.decode(raw, type=dict[str, list[msgspec.Raw] | None]).items():
+        try:
+            lists = msgspec.json.decode(raw, type=dict[str, list[msgspec.Raw] | None])
+        except msgspec.DecodeError:
+            raise BadAnswer("the provider's log probabilities are no lists") from None
+        for key, values in lists.items():
             whole.setdefault(key, []).extend(values or ())
     return msgspec.Raw(msgspec.json.encode({key: values or None for key, values in whole.items()}))

@@ -18,6 +18,7 @@ __all__ = [
     "Message",
     "Opaque",
     "Part",
+    "Reasoning",
     "Refusal",
     "Request",
     "Response",
@@ -48,7 +49,7 @@ class Image(msgspec.Struct, frozen=True):
 
 
 class Audio(msgspec.Struct, frozen=True):
-    """Sound, base64-encoded, in `format` (such as `wav` or `mp3`); or a reference to sound that the model gave before."""
+    """Sound, base64-encoded, in `format` (such as `wav` or `mp3`); or a reference to sound of an earlier answer."""
 
     data: str = ""
     format: str = ""
@@ -61,6 +62,12 @@ class File(msgspec.Struct, frozen=True):
     data: str | None = None
     name: str | None = None
     reference: str | None = None
+
+
+class Reasoning(msgspec.Struct, frozen=True):
+    """What the model thought aloud before it answered."""
+
+    text: str
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -78,13 +85,15 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class Opaque(msgspec.Struct, frozen=True):
-    """A part that only its own dialect can read; it survives untouched where the dialect stays the same."""
+    """A part or tool that only its own dialect can read; it survives untouched where the dialect stays the same."""
 
     dialect: str
     raw: bytes
+    place: Literal["content", "calls", "tools"] = "content"
+    """Where it stands: among the contents of a message, the calls of a message, or the tools of the request."""
 
 
-Part = Text | Image | Audio | File | Refusal | ToolCall | Opaque
+Part = Text | Image | Audio | File | Reasoning | Refusal | ToolCall | Opaque
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -141,7 +150,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     messages: Sequence[Message]
-    tools: tuple[Tool, ...] = ()
+    tools: tuple[Tool | Opaque, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     structure: Schema | None = None

@@ -15,12 +15,14 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_args, get_ori
 
 import msgspec
 
-from dirigent.core.errors import Finding
+from dirigent.core.errors import Finding, InvalidConfiguration
 
 __all__ = ["Kind", "Reader", "Registry", "nearest"]
 
 Path = tuple[str | int, ...]
 _ENTRY_POINTS = "dirigent.kinds"
+_DEEPEST = 64
+"""Steps of a path below which no kind is read: no configuration is that deep, and Python's own stack has an end."""
 
 
 class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -51,8 +53,13 @@ class Registry(Generic[K]):
         self.kinds: dict[str, type[K]] = {kind.type_name(): kind for kind in kinds}
 
     def with_plugins(self) -> Registry[K]:
-        """The same table and what installed packages add to it; a name that is taken already stays ours."""
-        found = (point.load() for point in entry_points(group=_ENTRY_POINTS))
+        """The same table and what installed packages add to it; a name that is taken already stays ours.
+
+        Raises InvalidConfiguration where one of them cannot be loaded, with each that cannot.
+        """
+        found, faults = _plugins()
+        if faults:
+            raise InvalidConfiguration(faults)
         added = [kind for kind in found if isinstance(kind, type) and issubclass(kind, self.contract)]
         return Registry(self.contract, [*added, *self.kinds.values()])
 
@@ -60,6 +67,19 @@ class Registry(Generic[K]):
     def name(self) -> str:
         """What the kinds are kinds of."""
         return self.contract.contract
+
+
+def _plugins() -> tuple[list[object], list[Finding]]:
+    found: list[object] = []
+    faults: list[Finding] = []
+    for point in entry_points(group=_ENTRY_POINTS):
+        try:
+            found.append(point.load())
+        except Exception as fault:  # noqa: BLE001 -- a stranger's module may raise anything, and must not stop us silently
+            package = point.dist.name if point.dist is not None else "unknown"
+            words = f"the plug-in {point.name!r} of the package {package!r} cannot be loaded: {fault!r}"
+            faults.append(Finding((), words))
+    return found, faults
 
 
 class Reader:
@@ -71,6 +91,8 @@ class Reader:
     def read(self, contract: type[K], raw: object, path: Path) -> tuple[K | None, list[Finding]]:
         """The kind that `raw` describes, or None and why not. A bare string stands for `{type: string}`."""
         registry = self.registries[contract]
+        if len(path) > _DEEPEST:
+            return None, [Finding(path, "this is nested too deeply")]
         if isinstance(raw, str):
             raw = {"type": raw}
         if not isinstance(raw, Mapping):
@@ -92,18 +114,15 @@ class Reader:
         return value if isinstance(value, kind) else None, findings
 
     def _struct(self, cls: type[msgspec.Struct], raw: Mapping[Any, object], path: Path) -> tuple[object, list[Finding]]:
-        findings: list[Finding] = []
         values: dict[str, object] = {}
         hints = get_type_hints(cls, include_extras=True)
         fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
-        for key in raw:
-            if key not in fields:
-                findings.append(
-                    Finding(
-                        (*path, key),
-                        f"there is no setting {key!r} here{nearest(str(key), fields)}; known are {_listed(fields)}",
-                    )
-                )
+        known = _listed(fields)
+        findings = [
+            Finding((*path, key), f"there is no setting {key!r} here{nearest(str(key), fields)}; known are {known}")
+            for key in raw
+            if key not in fields
+        ]
         for key, field in fields.items():
             if key in raw:
                 value, faults = self._value(hints[field.name], raw[key], (*path, key))
@@ -134,8 +153,11 @@ class Reader:
                 return value, faults or _beyond_bounds(raw, arguments[1:], path)
             if isinstance(option, type) and option in self.registries:
                 return self.read(option, raw, path)
-            if isinstance(option, type) and issubclass(option, msgspec.Struct) and isinstance(raw, Mapping):
-                return self._struct(option, raw, path)
+            if isinstance(option, type) and issubclass(option, msgspec.Struct):
+                if isinstance(raw, Mapping):
+                    return self._struct(option, raw, path)
+                what = (inspect.getdoc(option) or "").partition("\n")[0]
+                return None, [Finding(path, f"expected a mapping, not {_shape(raw)}. {what}".rstrip())]
             if (
                 origin in (tuple, list, Sequence)
                 and isinstance(raw, list)
@@ -145,11 +167,13 @@ class Reader:
                 return (tuple if origin is tuple else list)(item for item, _ in items), [
                     fault for _, faults in items for fault in faults
                 ]
-            if origin in (dict, Mapping) and isinstance(raw, Mapping):
+            if origin in (dict, Mapping) and isinstance(raw, Mapping) and not any(map(_broken, raw)):
                 pairs = {key: self._value(arguments[1], item, (*path, key)) for key, item in raw.items()}
                 return {str(key): item for key, (item, _) in pairs.items()}, [
                     fault for _, faults in pairs.values() for fault in faults
                 ]
+        if _broken(raw):
+            return None, [Finding(path, "holds half of a character (an unpaired surrogate)")]
         try:
             return msgspec.convert(raw, hint, strict=True), []
         except msgspec.ValidationError as fault:
@@ -175,6 +199,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?` for the known word that is closest, or nothing."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _broken(raw: object) -> bool:
+    """Whether a text in it could not be written down, for half of one of its characters is missing."""
+    if isinstance(raw, str):
+        return not raw.isascii() and any("\ud800" <= letter <= "\udfff" for letter in raw)
+    if isinstance(raw, Mapping):
+        return any(map(_broken, raw)) or any(map(_broken, raw.values()))
+    return isinstance(raw, list) and any(map(_broken, raw))
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import monotonic, time
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -42,6 +42,11 @@ class Published(Protocol):
     @property
     def revision(self) -> str:
         """The digest of everything published."""
+        ...
+
+    @property
+    def kept(self) -> dict[int, Any]:
+        """What its models have worked out once for all their answers, by the model's identity."""
         ...
 
     def answering(self, name: str) -> Answering:
@@ -95,6 +100,22 @@ class Record:
             self.cost = cost if self.cost is None else self.cost + cost
 
     @property
+    def route(self) -> str | None:
+        """Why the answer comes from where it comes, in a few words; None where no router stood in the way.
+
+        Where attempts failed, who failed and who answered instead stands first, then the rule that had decided.
+        """
+        if not self.decisions:
+            return None
+        reason = self.decisions[-1].reason
+        failed = {each.model: each.outcome for each in self.attempts if each.outcome not in ("answered", "abandoned")}
+        failed.pop(self.deployment or "", None)
+        if not failed:
+            return reason
+        list_of = ", ".join(f"{name} ({outcome})" for name, outcome in failed.items())
+        return f"{self.deployment or 'nobody'} answers, for {list_of} failed; before that: {reason}"
+
+    @property
     def known_cost(self) -> Money | None:
         """The cost so far, None where any part of it is unknown."""
         return None if self.unpriced else self.cost
@@ -120,7 +141,6 @@ class Run:
 
     def __init__(
         self,
-        *,
         id: str,
         model: str,
         catalog: Published,
@@ -141,7 +161,7 @@ class Run:
         self.priority = priority
         self.purpose = purpose
         self.sticky = sticky
-        """What keeps a caller's conversation at one place: the subject or business case where given; None for nobody's."""
+        """What keeps a caller's conversation at one place: the subject or business case, where one was given."""
         self.started = monotonic()
         self.deadline = self.started + seconds
         self.depth = 0

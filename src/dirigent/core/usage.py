@@ -7,18 +7,21 @@ is None and makes the cost unknown, never zero.
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, Decimal
-from functools import total_ordering
+from decimal import ROUND_CEILING, Context, Decimal, DecimalException, Inexact, InvalidOperation
 
 import msgspec
 
-__all__ = ["Money", "Price", "Tier", "Usage"]
+__all__ = ["Money", "Price", "Tariff", "Tier", "Usage"]
 
 NANO = 1_000_000_000
-_NANO_PER_MILLIONTH = Decimal(NANO) / 1_000_000
+_NANO_PER_MILLIONTH = NANO // 1_000_000
+_EXACT = Context(prec=120, traps=[Inexact, InvalidOperation])
+"""Arithmetic that would rather fail than round: the usual 28 digits are too few for a long price times many tokens."""
+_FINEST = 40
+_LARGEST = 20
+"""The digits of a price behind and before its point: with them, the cost of 64 bits of tokens stays exact."""
 
 
-@total_ordering
 class Money(msgspec.Struct, frozen=True):
     """An exact amount: `nano` billionths of one unit of `currency` (an ISO 4217 code)."""
 
@@ -27,8 +30,14 @@ class Money(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, amount: Decimal | int | str, currency: str = "USD") -> Money:
-        """The money for a decimal amount; digits beyond the ninth are rounded up, so nothing is ever undercharged."""
-        return cls(int((Decimal(amount) * NANO).to_integral_value(ROUND_CEILING)), currency)
+        """The money for a decimal amount; digits beyond the ninth are rounded up, so nothing is ever undercharged.
+
+        Raises ValueError where it is no finite number.
+        """
+        try:
+            return cls(_rounded_up(_EXACT.multiply(Decimal(amount), NANO)), currency)
+        except (DecimalException, OverflowError, ValueError):
+            raise ValueError(f"{amount!r} is no amount of money") from None
 
     def __add__(self, other: Money) -> Money:
         self._same(other)
@@ -38,20 +47,33 @@ class Money(msgspec.Struct, frozen=True):
         self._same(other)
         return Money(self.nano - other.nano, self.currency)
 
+    # each of the four is written out: a struct has all of them already, so nothing would be derived from one
     def __lt__(self, other: Money) -> bool:
         self._same(other)
         return self.nano < other.nano
 
+    def __le__(self, other: Money) -> bool:
+        self._same(other)
+        return self.nano <= other.nano
+
+    def __gt__(self, other: Money) -> bool:
+        self._same(other)
+        return self.nano > other.nano
+
+    def __ge__(self, other: Money) -> bool:
+        self._same(other)
+        return self.nano >= other.nano
+
     def __str__(self) -> str:
         """The exact decimal and the currency, such as `0.00125 USD`: the form of the header `x-dirigent-cost`."""
-        sign, nano = ("-", -self.nano) if self.nano < 0 else ("", self.nano)
-        whole, rest = divmod(nano, NANO)
-        fraction = f"{rest:09d}".rstrip("0")
-        return f"{sign}{whole}{'.' + fraction if fraction else ''} {self.currency}"
+        digits = f"{abs(self.nano):010d}"
+        fraction = digits[-9:].rstrip("0")
+        amount = f"{digits[:-9]}.{fraction}" if fraction else digits[:-9]
+        return f"-{amount} {self.currency}" if self.nano < 0 else f"{amount} {self.currency}"
 
     def decimal(self) -> Decimal:
         """The amount in whole units of the currency, exactly."""
-        return Decimal(self.nano).scaleb(-9)
+        return _EXACT.scaleb(Decimal(self.nano), -9)
 
     def _same(self, other: Money) -> None:
         if self.currency != other.currency:
@@ -59,7 +81,7 @@ class Money(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What one answer used. Totals include their parts: `input_tokens` the cached ones, `output_tokens` the reasoning."""
+    """What one answer used. Totals include their parts: input tokens the cached ones, output tokens the reasoning."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -104,6 +126,21 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     tiers: tuple[Tier, ...] = ()
     """Other prices for long inputs, by rising `above`."""
 
+    def __post_init__(self) -> None:
+        if not (len(self.currency) == 3 and self.currency.isascii() and self.currency.isupper()):
+            raise ValueError(f"{self.currency!r} is no ISO 4217 code, such as USD or EUR")
+        for name in _PRICED:
+            price: Decimal | None = getattr(self, name)
+            if price is not None and not (price.is_finite() and price >= 0):
+                raise ValueError(f"the price {name!r} is {price}, and a price is a number that is not negative")
+            if price is not None and not _short(price):
+                raise ValueError(f"the price {name!r} has too many digits: {price}")
+        above = [tier.above for tier in self.tiers]
+        if above != sorted(set(above)):
+            raise ValueError("the tiers of a price stand by rising `above`")
+        if any(tier.price.currency != self.currency or tier.price.tiers for tier in self.tiers):
+            raise ValueError("the tiers of a price have its currency and no tiers of their own")
+
     def at(self, input_tokens: int) -> Price:
         """The price that every token of a request of this many input tokens has."""
         dearer = [tier.price for tier in self.tiers if input_tokens > tier.above]
@@ -114,13 +151,15 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         if self.tiers and (tier := self.at(usage.input_tokens)) is not self:
             return tier.cost(usage)
         if self.input is not None and self.output is not None and not _beyond_plain(usage):  # nearly every answer
-            total = usage.input_tokens * self.input + usage.output_tokens * self.output
+            total = _EXACT.add(
+                _EXACT.multiply(self.input, usage.input_tokens), _EXACT.multiply(self.output, usage.output_tokens)
+            )
         else:
             parts = self._parts(usage)
             if parts is None:
                 return None
             total = parts
-        return Money(int((total * _NANO_PER_MILLIONTH).to_integral_value(ROUND_CEILING)), self.currency)
+        return Money(_rounded_up(_EXACT.multiply(total, _NANO_PER_MILLIONTH)), self.currency)
 
     def _parts(self, usage: Usage) -> Decimal | None:
         audio_in, audio_out = usage.audio_input_tokens, usage.audio_output_tokens
@@ -138,7 +177,7 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
                 continue
             if price is None:
                 return None
-            total += tokens * price
+            total = _EXACT.add(total, _EXACT.multiply(price, tokens))
         return total
 
     @property
@@ -152,6 +191,46 @@ class Tier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     above: int
     price: Price
+
+
+_PRICED = ("input", "output", "cached_input", "cache_write", "audio_input", "audio_output")
+
+
+def _short(price: Decimal) -> bool:
+    exponent = price.as_tuple().exponent
+    return isinstance(exponent, int) and -exponent <= _FINEST and price.adjusted() < _LARGEST
+
+
+def _rounded_up(nano: Decimal) -> int:
+    return int(nano.to_integral_value(ROUND_CEILING))
+
+
+class Tariff:
+    """A price made ready for many answers: the same costs to the nano-unit, in whole numbers where nothing special was used."""
+
+    __slots__ = ("_currency", "_input", "_output", "_parts", "price")
+
+    def __init__(self, price: Price) -> None:
+        self.price = price
+        self._currency = price.currency
+        self._parts = 0
+        """How many parts one nano-unit has here; 0 where the price itself must be asked."""
+        if price.input is not None and price.output is not None and not price.tiers:
+            places = max(0, *(-int(each.as_tuple().exponent) for each in (price.input, price.output)))
+            self._parts = 10**places
+            self._input, self._output = (
+                int(_EXACT.multiply(_EXACT.scaleb(each, places), _NANO_PER_MILLIONTH))
+                for each in (price.input, price.output)
+            )
+
+    def cost(self, usage: Usage) -> Money | None:
+        """What `Price.cost` says."""
+        parts = self._parts
+        if not parts or _beyond_plain(usage):
+            return self.price.cost(usage)
+        return Money(
+            -(-(usage.input_tokens * self._input + usage.output_tokens * self._output) // parts), self._currency
+        )
 
 
 def _beyond_plain(usage: Usage) -> int:

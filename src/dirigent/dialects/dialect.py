@@ -43,7 +43,10 @@ class StreamWriter(Protocol):
 
 
 class Witness(Protocol):
-    """Watches a verbatim stream go by: learns its usage and its end, and leaves out only what the caller did not ask for."""
+    """Watches a verbatim stream go by, learns its usage and its end, and leaves out what the caller did not ask for.
+
+    What says nothing yet waits for the first event that does, so that until then another deployment may take over.
+    """
 
     usage: Usage | None
     """The latest report that has gone by."""
@@ -51,7 +54,7 @@ class Witness(Protocol):
     """Whether the stream has said that it is at its end."""
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes to send on; an event that is not whole yet is kept back. Raises what the stream's first event reports as an error."""
+        """The bytes to send on, whole events only. Raises what the stream reports as an error."""
         ...
 
     def end(self) -> bytes:
@@ -91,7 +94,10 @@ class Dialect(Kind, frozen=True):
         raise NotImplementedError
 
     def splice(self, wire: Wire, deployment: str, *, report_usage: bool) -> bytes:
-        """The caller's own bytes with only the model's name changed and, with `report_usage`, usage asked for in a stream."""
+        """The caller's own bytes with the model's name changed and, with `report_usage`, usage asked for in a stream.
+
+        Nothing else changes but what this provider would refuse the whole request for.
+        """
         raise NotImplementedError
 
     def read_response(self, body: bytes) -> Sequence[Event]:
@@ -106,8 +112,8 @@ class Dialect(Kind, frozen=True):
         """The usage that a whole answer reports. Raises BadAnswer where the body is no answer of this dialect."""
         raise NotImplementedError
 
-    def witness(self, *, hide_usage: bool) -> Witness:
-        """A witness for one verbatim stream; with `hide_usage` the usage is learnt, but not sent on."""
+    def witness(self, *, hide_usage: bool, choices: int = 1) -> Witness:
+        """A witness for one verbatim stream of so many choices; with `hide_usage` it learns the usage for itself."""
         raise NotImplementedError
 
     def read_error(self, status: int, body: bytes, retry_after: float | None) -> DirigentError:

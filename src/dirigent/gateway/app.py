@@ -255,7 +255,8 @@ class Gateway:
         """The answer to bytes that are no proper HTTP request, in the shape of every other error."""
         error = WireFault(message, code)
         kind = "invalid_request_error" if status < 500 else "api_error"
-        headers = [("content-type", "application/json"), ("x-request-id", f"req-{token_hex(12)}")]
+        run_id = self._ids.draw()
+        headers = [("content-type", "application/json"), ("x-request-id", run_id), ("x-dirigent-run", run_id)]
         return headers, self._dialect.write_error(error, kind)
 
     def _other(self, exchange: Exchange) -> Route:

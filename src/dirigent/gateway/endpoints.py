@@ -63,11 +63,11 @@ def answering(dialect: Dialect, conductor: Conductor) -> Endpoint:
     async def endpoint(call: Call) -> None:
         request = dialect.read_request(call.exchange.body)
         run = call.open(request.model)
-        async with aclosing(conductor.answer(request, run)) as events:
-            if request.stream:
+        if request.stream:
+            async with aclosing(conductor.answer(request, run)) as events:
                 await _streamed(call, request, dialect, events)
-                return
-            said = [event async for event in events]
+            return
+        said = [event async for event in conductor.answer(request, run)]  # read to its end, so there is none to close
         first = said[0] if said else None
         if type(first) is Verbatim and len(said) == 1:
             body = first.data

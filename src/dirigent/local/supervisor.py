@@ -177,6 +177,8 @@ def _alive(pid: int) -> bool:
         os.kill(pid, 0)
     except OSError:  # gone, or its number is another user's by now
         return False
+    with suppress(OSError, IndexError):  # where the system can tell: one that is dead and not yet collected is gone
+        return Path("/proc", str(pid), "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0] not in "ZX"
     return True
 
 

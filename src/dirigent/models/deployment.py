@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from time import monotonic
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from time import monotonic, time
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from dirigent.core.errors import DirigentError, Failed, Finding, Misconfigured
+from dirigent.core.errors import DirigentError, Failed, Finding, Misconfigured, Unavailable
 from dirigent.core.events import Answer, Event, UsageReported, Verbatim
 from dirigent.core.messages import Request
 from dirigent.core.model import Model, Survey
@@ -18,11 +21,17 @@ from dirigent.core.ports import Capability, HttpAnswer, HttpCall, Listing, Timeo
 from dirigent.core.profile import Profile
 from dirigent.core.registry import nearest
 from dirigent.core.run import Attempt, Run
-from dirigent.core.usage import Price, Usage
+from dirigent.core.usage import Price, Tariff, Usage
 from dirigent.dialects.dialect import Dialect
-from dirigent.models.providers.provider import Provider
+from dirigent.models.providers.provider import Address, Provider
 
 __all__ = ["Deployment"]
+
+Headers = tuple[tuple[str, str], ...]
+_SECRET = 8
+"""The fewest letters of a header's value that is looked for in a provider's words."""
+_MOMENT = 0.1
+"""Seconds until the end of a local process is known to whoever watches it."""
 
 
 class Deployment(Model, frozen=True):
@@ -53,25 +62,32 @@ class Deployment(Model, frozen=True):
 
     async def answer(self, request: Request, run: Run) -> Answer:
         """Asks the provider. Raises what went wrong in our own words; an answer left early closes the connection."""
+        bound = run.catalog.kept.get(id(self)) or self._bound(run)
+        dialect = bound.dialect
+        if request.choices > 1 and dialect.one_choice:
+            async with aclosing(self._one_by_one(request, run)) as events:
+                async for event in events:
+                    yield event
+            return
         attempt = _Attempt(run)
+        headers: Headers = ()
         try:
-            provider = run.catalog.provider(self.provider)
-            if not isinstance(provider, Provider):
-                raise Misconfigured(f"{self.provider!r} is not a provider")
-            dialect, wire = provider.dialect(), request.wire
-            if request.choices > 1 and dialect.one_choice:
-                async with aclosing(self._one_by_one(request, run)) as events:
-                    async for event in events:
-                        yield event
-                return
-            verbatim = wire is not None and wire.dialect == dialect.name and dialect.passes_verbatim
-            if wire is not None and verbatim:
-                body = dialect.splice(wire, self.name, report_usage=request.stream)
-            else:
-                body = dialect.write_request(request, self.name)
-            address = await provider.address(self.name, run)
-            call = HttpCall(address.origin, address.path, address.headers, body)
-            http = await run.ports.http.open(call, self._within(run))
+            body, verbatim = self._body(dialect, request)
+            address = bound.address or await self._address(bound, run)
+            headers = address.headers
+            call = HttpCall(address.origin, address.path, headers, body)
+            try:
+                http = await run.ports.http.open(call, self._within(run))
+            except Unavailable:
+                if bound.provider.lasting:
+                    raise
+                # What stood at an address that does not last has ended. Its provider waits for the next one, or says
+                # how it stands; a moment later, because a process that is ending still looks alive.
+                await asyncio.sleep(_MOMENT)
+                address = await bound.provider.address(self.name, run)
+                headers = address.headers
+                call = HttpCall(address.origin, address.path, headers, body)
+                http = await run.ports.http.open(call, self._within(run))
             try:
                 if http.status != 200:
                     raise dialect.read_error(http.status, await http.read(), _retry_after(http))
@@ -92,12 +108,36 @@ class Deployment(Model, frozen=True):
             finally:
                 http.close()
         except DirigentError as error:
+            _hush(error, headers)
             attempt.failed(error)
             raise
         except BaseException:  # cancelled, or left by whoever read it: neither is the provider's fault
             attempt.abandoned()
             raise
-        attempt.answered(run.catalog.profile(run.model).price)
+        attempt.answered(bound.tariff)
+
+    def _bound(self, run: Run) -> _Bound:
+        """What stays the same for all answers under one catalog."""
+        provider = run.catalog.provider(self.provider)
+        if not isinstance(provider, Provider):
+            raise Misconfigured(f"{self.provider!r} is not a provider")
+        price = run.catalog.profile(run.model).price
+        bound = _Bound(self, provider, Tariff(price) if price is not None else None)
+        run.catalog.kept[id(self)] = bound
+        return bound
+
+    async def _address(self, bound: _Bound, run: Run) -> Address:
+        address = await bound.provider.address(self.name, run)
+        if bound.provider.lasting:
+            bound.address = address
+        return address
+
+    def _body(self, dialect: Dialect, request: Request) -> tuple[bytes, bool]:
+        """What goes out, and whether it is the caller's own bytes, so that the answer's may come back."""
+        wire = request.wire
+        if wire is not None and wire.dialect == dialect.name and dialect.passes_verbatim:
+            return dialect.splice(wire, self.name, report_usage=request.stream), True
+        return dialect.write_request(request, self.name), False
 
     async def _one_by_one(self, request: Request, run: Run) -> Answer:
         """Several choices from a provider that gives one at a time; each is an attempt of its own and settled so."""
@@ -132,8 +172,8 @@ class Deployment(Model, frozen=True):
     def profile(self, survey: Survey) -> Profile:
         """What the file says, else what is published."""
         provider = survey.provider(self.provider)
-        listing = provider.listing(self.name, survey.listings) if isinstance(provider, Provider) else None
-        listed = listing or Listing()
+        served = provider if isinstance(provider, Provider) else Provider()  # publishing says that there is none
+        listed = served.listing(self.name, survey.listings) or Listing()
         given = None if self.capabilities is None else frozenset(self.capabilities)
         return Profile(
             price=self.price or listed.price,
@@ -141,10 +181,23 @@ class Deployment(Model, frozen=True):
             max_output=self.max_output or listed.max_output,
             capabilities=given if given is not None else listed.capabilities or None,
             quality=self.quality,
-            region=self.region or getattr(provider, "region", None),
+            region=self.region or served.located(),
             retires=listed.retires,
             disputed=listed.disputed if self.price is None else None,
         )
+
+
+class _Bound:
+    """A deployment joined to its provider, for as long as one catalog lasts."""
+
+    __slots__ = ("address", "deployment", "dialect", "provider", "tariff")
+
+    def __init__(self, deployment: Deployment, provider: Provider, tariff: Tariff | None) -> None:
+        self.deployment = deployment  # held, so that its identity is nobody else's meanwhile
+        self.provider = provider
+        self.dialect = provider.dialect()
+        self.tariff = tariff
+        self.address: Address | None = None
 
 
 class _Attempt:
@@ -172,11 +225,11 @@ class _Attempt:
         if isinstance(event, UsageReported):
             self.usage = event.usage
 
-    def answered(self, price: Price | None) -> None:
+    def answered(self, tariff: Tariff | None) -> None:
         seconds = monotonic() - self._began
         usage = self.usage
         self._record.attempts.append(Attempt(self._model, "answered", seconds))
-        self._record.settle(usage, price.cost(usage) if price is not None and usage is not None else None)
+        self._record.settle(usage, tariff.cost(usage) if tariff is not None and usage is not None else None)
         first = self._first if self._first is not None else seconds
         self._vitals.succeeded(self._model, first, seconds, usage.output_tokens if usage is not None else None)
 
@@ -186,15 +239,24 @@ class _Attempt:
 
     def failed(self, error: DirigentError) -> None:
         self._record.attempts.append(Attempt(self._model, error.code, monotonic() - self._began, error.message))
+        if self._first is not None:  # the provider had begun, and will want to be paid for it
+            self._record.settle(self.usage, None)
         if isinstance(error, Failed):
             self._vitals.failed(self._model)
 
 
 async def _witnessed(http: HttpAnswer, dialect: Dialect, request: Request, attempt: _Attempt) -> Answer:
     """A stream as it comes, watched."""
-    witness = dialect.witness(hide_usage=not request.include_usage)
+    witness = dialect.witness(hide_usage=not request.include_usage, choices=request.choices)
+    first = True
     async with aclosing(http.chunks()) as chunks:
         async for chunk in chunks:
+            if first and chunk.startswith(b"{"):
+                for event in await _unstreamed(chunk, chunks, dialect):
+                    attempt.saw(event)
+                    yield event
+                return
+            first = False
             data = witness.feed(chunk)
             attempt.usage = witness.usage
             if data:
@@ -210,8 +272,15 @@ async def _witnessed(http: HttpAnswer, dialect: Dialect, request: Request, attem
 async def _read(http: HttpAnswer, dialect: Dialect, attempt: _Attempt) -> Answer:
     """A stream in our own words."""
     reader = dialect.reader()
+    first = True
     async with aclosing(http.chunks()) as chunks:
         async for chunk in chunks:
+            if first and chunk.startswith(b"{"):
+                for event in await _unstreamed(chunk, chunks, dialect):
+                    attempt.saw(event)
+                    yield event
+                return
+            first = False
             for event in reader.feed(chunk):
                 attempt.saw(event)
                 yield event
@@ -220,11 +289,33 @@ async def _read(http: HttpAnswer, dialect: Dialect, attempt: _Attempt) -> Answer
         yield event
 
 
+async def _unstreamed(first: bytes, rest: AsyncGenerator[bytes, None], dialect: Dialect) -> Sequence[Event]:
+    """The events of a whole answer in the place of a stream: some servers stream nothing, or not their errors."""
+    return dialect.read_response(first + b"".join([chunk async for chunk in rest]))
+
+
+def _hush(error: DirigentError, headers: Headers) -> None:
+    """Takes our credentials out of an error's words: a provider may have repeated what it was sent."""
+    for name, value in headers:
+        secret = value.rpartition(" ")[2]
+        if name != "content-type" and len(secret) >= _SECRET and secret in error.message:
+            error.message = error.message.replace(secret, "***")
+            error.args = (error.message,)
+
+
 def _retry_after(http: HttpAnswer) -> float | None:
-    """Seconds to wait as the provider says; its milliseconds are finer than the standard's seconds."""
+    """Seconds to wait as the provider says; its milliseconds are finer than the standard's seconds, or its date."""
     for header, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            return max(0.0, float(http.headers[header]) / unit)
-        except (KeyError, ValueError):
+        value = http.headers.get(header)
+        if value is None:
             continue
+        try:
+            seconds = float(value) / unit
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(value).timestamp() - time()
+            except (ValueError, OverflowError):
+                continue
+        if isfinite(seconds):
+            return max(0.0, seconds)
     return None

@@ -34,7 +34,8 @@ class Echo(Model, frozen=True):
         if self.fails:
             run.record.attempts.append(Attempt(run.model, Unavailable.code, 0.0))
             raise Unavailable(f"{run.model!r} fails because its configuration says so")
-        text = self.says if self.says is not None else request.messages[-1].text
+        asked = request.messages[-1].text if request.messages else ""
+        text = self.says if self.says is not None else asked
         run.record.deployment = run.model
         words = text.split(" ")
         for index, word in enumerate(words):

@@ -11,7 +11,18 @@ import msgspec
 from msgspec import Meta
 
 from dirigent.core.decision import Considered, Decision
-from dirigent.core.errors import DirigentError, Finding, NoCandidate, RateLimited, TooLong, Unsupported
+from dirigent.core.errors import (
+    BadAnswer,
+    DirigentError,
+    Finding,
+    Invalid,
+    Misconfigured,
+    NoCandidate,
+    RateLimited,
+    TooLong,
+    Unavailable,
+    Unsupported,
+)
 from dirigent.core.events import Answer
 from dirigent.core.messages import Audio, File, Image, Request
 from dirigent.core.model import Mention, Model, Survey
@@ -25,7 +36,7 @@ __all__ = ["Router"]
 
 
 class Router(Model, frozen=True):
-    """Picks among candidates: hard constraints first, then the strategy's order; fallback before the first event only."""
+    """Picks among candidates: hard constraints first, then the strategy's order; falls back until the first event."""
 
     candidates: Annotated[tuple[str, ...], Meta(min_length=1)]
     """The models to choose from. Where a strategy says nothing else, weak and cheap ones stand first."""
@@ -36,7 +47,7 @@ class Router(Model, frozen=True):
 
     async def answer(self, request: Request, run: Run) -> Answer:
         """Asks the candidates in the order the strategy gives, until one answers."""
-        decision, order = await self._decide(request, run)
+        decision, order, ruled_out = await self._decide(request, run)
         run.record.decisions.append(decision)
         failures: dict[str, DirigentError] = {}
         for name in order:
@@ -46,19 +57,24 @@ class Router(Model, frozen=True):
                     async for event in events:
                         started = True
                         yield event
-                return
+                if started:
+                    return
+                failures[name] = BadAnswer("its answer ended before it began")
             except DirigentError as error:
                 if started or not error.fallback:  # the caller has read half an answer: no second voice may finish it
                     raise
                 failures[name] = error
-        raise _joint(run.model, failures, decision)
+        raise _joint(run.model, failures, ruled_out)
 
     async def explain(self, request: Request, run: Run) -> Sequence[Decision]:
         """This router's decision, then the decisions of whom it chose."""
-        decision, _ = await self._decide(request, run, thorough=True)
+        decision, *_ = await self._decide(request, run, thorough=True)
         return [decision, *(await run.explain(decision.chosen, request) if decision.chosen else ())]
 
-    async def _decide(self, request: Request, run: Run, *, thorough: bool = False) -> tuple[Decision, tuple[str, ...]]:
+    async def _decide(
+        self, request: Request, run: Run, *, thorough: bool = False
+    ) -> tuple[Decision, tuple[str, ...], Mapping[str, DirigentError]]:
+        """The decision, whom to ask in which order, and who was ruled out for which reason."""
         began = perf_counter()
         ruled_out = _ruled_out((*self.candidates, *self.fallback), request, run)
         able = [name for name in self.candidates if name not in ruled_out]
@@ -74,11 +90,12 @@ class Router(Model, frozen=True):
                 else "no model can take this request",
             )
         order = (*ranking.order, *(name for name in spare if name not in ranking.order))
-        measured = thorough or "features" in vars(
-            question
-        )  # what the strategy did not look at is not measured for the record
-        considered = [_considered(name, place, ranking, question, measured) for place, name in enumerate(order)]
-        considered += [Considered(name, f"ruled out: {why}") for name, why in ruled_out.items()]
+        # what the strategy did not look at is not measured for the record
+        measured = thorough or "features" in vars(question)
+        considered = [
+            _considered(name, place, ranking, question, measured=measured) for place, name in enumerate(order)
+        ]
+        considered += [Considered(name, f"ruled out: {why.message}") for name, why in ruled_out.items()]
         decision = Decision(
             router=run.model,
             strategy=type(self.strategy).type_name(),
@@ -89,7 +106,7 @@ class Router(Model, frozen=True):
             details=ranking.details,
             microseconds=round((perf_counter() - began) * 1e6, 1),
         )
-        return decision, order
+        return decision, order, ruled_out
 
     def mentions(self) -> Iterable[Mention]:
         """Candidates and fallbacks."""
@@ -98,10 +115,15 @@ class Router(Model, frozen=True):
                 yield (field, index), name
 
     def faults(self, survey: Survey) -> Iterable[Finding]:
-        """Candidates named twice, and what the strategy has against these candidates."""
+        """Models named twice, and what the strategy has against these candidates."""
         for index, name in enumerate(self.candidates):
             if name in self.candidates[:index]:
                 yield Finding(("candidates", index), f"{name!r} is already a candidate")
+        for index, name in enumerate(self.fallback):
+            if name in self.candidates:
+                yield Finding(("fallback", index), f"{name!r} is already a candidate, and as such asked before")
+            elif name in self.fallback[:index]:
+                yield Finding(("fallback", index), f"{name!r} is already a fallback")
         for fault in self.strategy.faults(self.candidates):
             yield Finding(("strategy", *fault.path), fault.message)
 
@@ -110,22 +132,22 @@ class Router(Model, frozen=True):
         return merged(survey.profile(name) for name in (*self.candidates, *self.fallback))
 
 
-def _ruled_out(names: Iterable[str], request: Request, run: Run) -> Mapping[str, str]:
+def _ruled_out(names: Iterable[str], request: Request, run: Run) -> Mapping[str, DirigentError]:
     """Who cannot take the request, and why: capabilities first, then room, then health."""
     needs = tuple(_needs(request))
-    out: dict[str, str] = {}
+    out: dict[str, DirigentError] = {}
     resting: list[str] = []
     for name in dict.fromkeys(names):
         profile = run.catalog.profile(name)
         lacking = [need for need in needs if profile.capabilities is not None and need not in profile.capabilities]
         if lacking:
-            out[name] = f"it lacks {' and '.join(lacking)}"
+            out[name] = Unsupported(f"it lacks {' and '.join(lacking)}")
         elif why := _too_small(profile, request):
-            out[name] = why
+            out[name] = TooLong(why)
         elif not run.ports.vitals.healthy(name):
             resting.append(name)
     if len(out) + len(resting) < len(set(names)):  # were all of them resting, trying is better than refusing
-        out |= dict.fromkeys(resting, "it rests after repeated failures")
+        out |= {name: Unavailable("it rests after repeated failures") for name in resting}
     return out
 
 
@@ -144,7 +166,7 @@ def _needs(request: Request) -> Iterable[Capability]:
 
 
 def _too_small(profile: Profile, request: Request) -> str:
-    """Why the prompt surely does not fit, or nothing. Estimated at four characters a token, so the benefit of the doubt is given."""
+    """Why the prompt surely does not fit, or nothing. Four characters are a token: it gets the benefit of the doubt."""
     if profile.context_window is None:
         return ""
     tokens = sum(len(text) for _, text in request.texts()) // 4
@@ -155,7 +177,7 @@ def _too_small(profile: Profile, request: Request) -> str:
     )
 
 
-def _considered(name: str, place: int, ranking: Ranking, question: Question, measured: bool) -> Considered:
+def _considered(name: str, place: int, ranking: Ranking, question: Question, *, measured: bool) -> Considered:
     quality = ranking.quality.get(name, question.profile(name).quality)
     verdict = "chosen" if place == 0 else f"fallback {place}"
     return Considered(
@@ -163,21 +185,24 @@ def _considered(name: str, place: int, ranking: Ranking, question: Question, mea
     )
 
 
-def _joint(router: str, failures: Mapping[str, DirigentError], decision: Decision) -> DirigentError:
+def _joint(router: str, failures: Mapping[str, DirigentError], ruled_out: Mapping[str, DirigentError]) -> DirigentError:
     """One error for all candidates: the common one where they agree, else NoCandidate with each one's reason."""
+    if len(failures) == 1 and not ruled_out:
+        return next(iter(failures.values()))
     reasons = "; ".join(
         [f"{name}: {error.message}" for name, error in failures.items()]
-        + [f"{each.name}: {each.verdict}" for each in decision.candidates if each.verdict.startswith("ruled out")]
+        + [f"{name}: ruled out: {error.message}" for name, error in ruled_out.items()]
     )
-    errors = list(failures.values())
-    if len(errors) == 1 == len(decision.candidates):
-        return errors[0]
-    if not errors:
-        return Unsupported(f"no candidate of {router!r} can take this request ({reasons})", param="model")
-    waits = [error.retry_after for error in errors if error.retry_after is not None]
-    soonest = min(waits, default=None)
+    errors = [*failures.values(), *ruled_out.values()]
     if all(isinstance(error, TooLong) for error in errors):
         return TooLong(f"the prompt fits no candidate of {router!r} ({reasons})", param="messages")
-    if all(isinstance(error, RateLimited) for error in errors):
+    if all(isinstance(error, Invalid) for error in errors):
+        return Unsupported(f"no candidate of {router!r} can take this request ({reasons})", param="model")
+    able = [error for error in errors if not isinstance(error, Invalid)]
+    waits = [error.retry_after for error in able if error.retry_after is not None]
+    soonest = min(waits, default=None)
+    if all(isinstance(error, RateLimited) for error in able):
         return RateLimited(f"every candidate of {router!r} asks to slow down ({reasons})", retry_after=soonest)
+    if all(isinstance(error, Misconfigured) for error in able):
+        return Misconfigured(f"every candidate of {router!r} is set up wrongly ({reasons})")
     return NoCandidate(f"no candidate of {router!r} answered ({reasons})", retry_after=soonest)

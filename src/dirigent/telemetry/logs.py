@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 from collections import deque
 from pathlib import Path
 from threading import Event, Thread
@@ -13,29 +15,35 @@ __all__ = ["LogObserver"]
 
 _log = logging.getLogger("dirigent.telemetry")
 _MOST = 100_000
+"""Lines that wait for the disk; above them the oldest are dropped."""
 _EVERY = 0.5
+_LARGEST = 64 * 1024 * 1024
 
 
 class LogObserver:
     """Appends observations to a file in batches, on a thread of its own, so that no answer waits for a disk.
 
-    The queue is bounded: where the disk cannot keep up, the oldest lines are dropped and their number is logged.
+    The queue is bounded: where the disk cannot keep up, the oldest lines are dropped and their number is logged. A
+    file of more than `largest` bytes is put aside as `NAME.1`, whose predecessor goes. Several processes may write to
+    the same file: no line of theirs is torn, and one alone puts it aside.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, largest: int = _LARGEST) -> None:
         self._file = file
+        self._largest = largest
         self._queue: deque[msgspec.Struct] = deque(maxlen=_MOST)
         self._stop = Event()
         self._taken = 0
-        self._written = 0
+        self._settled = 0
+        """How many of the taken lines were written, or counted as lost."""
         self._thread = Thread(target=self._flush_until_stopped, name="observations", daemon=True)
         file.parent.mkdir(parents=True, exist_ok=True)
         self._thread.start()
 
     def observe(self, observation: msgspec.Struct) -> None:
         """Queues one line."""
-        self._taken += 1
         self._queue.append(observation)
+        self._taken += 1  # after it: the other thread may count too few as taken, never too many as lost
 
     def close(self) -> None:
         """Writes what is still queued."""
@@ -48,18 +56,42 @@ class LogObserver:
         self._flush()
 
     def _flush(self) -> None:
-        count = len(self._queue)
-        if not count:
-            return
+        lines: list[bytes] = []
         encode = msgspec.json.Encoder().encode
-        lines = [encode(self._queue.popleft()) for _ in range(count)]
-        try:
-            with self._file.open("ab") as file:
-                file.write(b"\n".join(lines) + b"\n")
-        except OSError as fault:
-            _log.error("%d lines of %s could not be written: %s", count, self._file, fault.strerror)
-        self._written += count
-        lost = self._taken - self._written - len(self._queue)
+        for _ in range(len(self._queue)):
+            try:
+                lines.append(encode(self._queue.popleft()))
+            except IndexError:  # the other thread has dropped it to make room
+                break
+            except (TypeError, ValueError, UnicodeError) as fault:
+                _log.error("a line that is no JSON was left out: %s", fault)
+        if lines:
+            try:
+                self._append(b"\n".join(lines) + b"\n")
+            except OSError as fault:
+                _log.error("%d lines of %s could not be written: %s", len(lines), self._file, fault.strerror)
+        self._settled += len(lines)
+        lost = self._taken - self._settled - len(self._queue)
         if lost > 0:
             _log.error("%d observations were dropped because %s could not be written fast enough", lost, self._file)
-            self._written += lost
+            self._settled += lost
+
+    def _append(self, data: bytes) -> None:
+        while True:
+            with self._file.open("ab") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                status = os.fstat(file.fileno())
+                if status.st_nlink == 0 or not _is_at(self._file, status):
+                    continue  # while we waited for the lock, another process put this file aside
+                if status.st_size > self._largest:
+                    self._file.replace(self._file.with_name(f"{self._file.name}.1"))
+                    continue
+                file.write(data)
+                return
+
+
+def _is_at(path: Path, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), status)
+    except FileNotFoundError:
+        return False

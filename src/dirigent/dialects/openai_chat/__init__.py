@@ -11,8 +11,10 @@ from dirigent.core.messages import Request, Response, Wire
 from dirigent.core.usage import Usage
 from dirigent.dialects.dialect import Dialect, StreamReader, StreamWriter
 from dirigent.dialects.dialect import Witness as AnyWitness
-from dirigent.dialects.openai_chat import answers, requests
-from dirigent.dialects.openai_chat.streams import Reader, Witness, Writer
+from dirigent.dialects.openai_chat import answers, errors, requests
+from dirigent.dialects.openai_chat.messages import DIALECT
+from dirigent.dialects.openai_chat.streams import Reader, Writer
+from dirigent.dialects.openai_chat.witness import Witness
 
 __all__ = ["OpenAIChat"]
 
@@ -20,10 +22,12 @@ __all__ = ["OpenAIChat"]
 class OpenAIChat(Dialect, frozen=True):
     """OpenAI's `/v1/chat/completions`."""
 
-    name: ClassVar[str] = requests.DIALECT
+    name: ClassVar[str] = DIALECT
 
     output_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """How this provider names the bound of an answer: OpenAI renamed it, most others did not."""
+    only_output_field: bool = False
+    """Whether it refuses the other name, so that a caller's bound has to be renamed on the verbatim path too."""
     usage_in_stream: bool = True
     """Whether this provider understands `stream_options.include_usage`."""
     passes_verbatim: bool = True
@@ -51,7 +55,10 @@ class OpenAIChat(Dialect, frozen=True):
         )
 
     def splice(self, wire: Wire, deployment: str, *, report_usage: bool) -> bytes:
-        return requests.splice(wire, deployment, report_usage=report_usage and self.usage_in_stream)
+        renamed = self.output_field if self.only_output_field else None
+        return requests.splice(
+            wire, deployment, report_usage=report_usage, output_field=renamed, stream_options=self.usage_in_stream
+        )
 
     def read_response(self, body: bytes) -> Sequence[Event]:
         return answers.read_response(body)
@@ -62,11 +69,11 @@ class OpenAIChat(Dialect, frozen=True):
     def usage_of(self, body: bytes) -> Usage | None:
         return answers.usage_of(body)
 
-    def witness(self, *, hide_usage: bool) -> AnyWitness:
-        return Witness(hide_usage=hide_usage)
+    def witness(self, *, hide_usage: bool, choices: int = 1) -> AnyWitness:
+        return Witness(hide_usage=hide_usage, choices=choices)
 
     def read_error(self, status: int, body: bytes, retry_after: float | None) -> DirigentError:
-        return answers.read_error(status, body, retry_after)
+        return errors.read_error(status, body, retry_after)
 
     def write_response(self, response: Response, request: Request, answer_id: str, created: int) -> bytes:
         return answers.write_response(response, request, answer_id, created)
@@ -75,4 +82,4 @@ class OpenAIChat(Dialect, frozen=True):
         return Writer(request, answer_id, created)
 
     def write_error(self, error: DirigentError, kind: str) -> bytes:
-        return answers.write_error(error, kind)
+        return errors.write_error(error, kind)

@@ -1,51 +1,55 @@
-"""Whole answers of OpenAI chat completions, their usage and their errors, read and written."""
+"""Whole answers of OpenAI chat completions and their usage, read and written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 
-from dirigent.core.errors import (
-    BadAnswer,
-    DirigentError,
-    Misconfigured,
-    RateLimited,
-    Rejected,
-    TimedOut,
-    TooLong,
-    Unavailable,
+from dirigent.core.errors import BadAnswer, Unavailable
+from dirigent.core.events import (
+    Event,
+    Finished,
+    LogprobsDelta,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolCallDelta,
+    UsageReported,
 )
-from dirigent.core.events import Event, Finished, LogprobsDelta, RefusalDelta, TextDelta, ToolCallDelta, UsageReported
-from dirigent.core.messages import Choice, FinishReason, Refusal, Request, Response, ToolCall
+from dirigent.core.messages import Choice, FinishReason, Reasoning, Refusal, Request, Response, ToolCall
 from dirigent.core.usage import Usage
+from dirigent.dialects.openai_chat.errors import UNREADABLE, broken_off, error_of
 
 __all__ = [
-    "WireError",
-    "WireUsage",
-    "error_of",
+    "NULL",
+    "WireFunction",
+    "arguments_text",
     "finish_reason",
-    "read_error",
+    "joined_text",
     "read_response",
+    "reported",
     "usage_of",
-    "write_error",
     "write_response",
     "written_usage",
 ]
 
-_TOO_LONG = ("context_length_exceeded", "exceed_context_size_error", "string_above_max_length")
 _FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
     "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
     "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
     "function_call": "tool_calls",
     "content_filter": "content_filter",
 }
+_BROKEN_OFF = ("error", "abort", "insufficient_system_resource")
+"""Reasons by which a provider says that it could not go on. As an end, they would make half an answer look whole."""
 
-
-_NULL = Raw(b"null")
+NULL = Raw(b"null")
+"""A field that may be left out or null, undecoded."""
 
 
 class _InputDetails(msgspec.Struct):
@@ -58,196 +62,182 @@ class _OutputDetails(msgspec.Struct):
     audio_tokens: int | None = None
 
 
-class WireUsage(msgspec.Struct):
-    """`usage` as providers send it; what they leave out or set to null counts as nothing."""
-
+class _WireUsage(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
     prompt_tokens_details: _InputDetails | None = None
     completion_tokens_details: _OutputDetails | None = None
+    prompt_cache_hit_tokens: int | None = None
+    """How DeepSeek names the tokens that it read from its cache."""
 
-    def usage(self) -> Usage:
-        """The same in our own words."""
-        given, made = self.prompt_tokens_details or _InputDetails(), self.completion_tokens_details or _OutputDetails()
-        return Usage(
-            input_tokens=self.prompt_tokens or 0,
-            output_tokens=self.completion_tokens or 0,
-            cached_input_tokens=given.cached_tokens or 0,
-            reasoning_tokens=made.reasoning_tokens or 0,
-            audio_input_tokens=given.audio_tokens or 0,
-            audio_output_tokens=made.audio_tokens or 0,
+    @property
+    def plain(self) -> bool:
+        """Whether it has two figures and no more."""
+        return (
+            self.prompt_tokens_details is None
+            and self.completion_tokens_details is None
+            and self.prompt_cache_hit_tokens is None
         )
 
 
-class WireError(msgspec.Struct):
-    """`error` as providers send it; several invent their own types for the fields."""
+class WireFunction(msgspec.Struct):
+    """A called function as providers send it; some send its arguments as an object instead of as a text."""
 
-    message: str | None = None
-    type: str | None = None
-    param: str | None = None
-    code: str | int | None = None
-
-
-class _WireFunction(msgspec.Struct):
     name: str | None = None
-    arguments: str | dict[str, Any] | None = None
+    arguments: str | dict[str, Any] | list[Any] | None = None
 
 
 class _WireCall(msgspec.Struct):
     id: str | None = None
-    function: _WireFunction | None = None
+    function: WireFunction | None = None
 
 
 class _WireMessage(msgspec.Struct):
     content: str | list[Any] | None = None
     refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: list[_WireCall] | None = None
+    function_call: WireFunction | None = None
 
 
 class _WireChoice(msgspec.Struct):
     message: _WireMessage
-    index: int = 0
+    index: int | None = None
     finish_reason: str | None = None
-    logprobs: Raw = _NULL
+    logprobs: Raw = NULL
+    error: Raw = NULL
 
 
 class _WireAnswer(msgspec.Struct):
     choices: list[_WireChoice]
-    usage: WireUsage | None = None
+    usage: Raw = NULL
+    error: Raw = NULL
 
 
 class _WireEnd(msgspec.Struct):
     choices: list[Raw]
-    usage: WireUsage | None = None
+    usage: Raw = NULL
+    error: Raw = NULL
 
 
 _answer = msgspec.json.Decoder(_WireAnswer)
 _end = msgspec.json.Decoder(_WireEnd)
-_object = msgspec.json.Decoder(dict[str, Raw])
-_error = msgspec.json.Decoder(WireError)
+_usage = msgspec.json.Decoder(_WireUsage)
 _encode = msgspec.json.Encoder().encode
 
 
 def read_response(body: bytes) -> list[Event]:
-    """The events of a whole answer. Raises BadAnswer where the body is none."""
+    """The events of a whole answer. Raises BadAnswer where the body is none, or the error that it carries instead."""
     try:
         answer = _answer.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        raise BadAnswer(f"the provider's answer cannot be read: {fault}") from None
+    except UNREADABLE as fault:
+        raise error_of(body) or BadAnswer(f"the provider's answer cannot be read: {fault}") from None
+    if answer.error != NULL:
+        raise broken_off(answer.error)
+    if not answer.choices:
+        raise BadAnswer("the provider's answer is empty: it has no choice")
     events: list[Event] = []
-    for choice in answer.choices:
-        events += _choice_events(choice)
-    if answer.usage is not None:
-        events.append(UsageReported(answer.usage.usage()))
+    for place, choice in enumerate(answer.choices):
+        events += _choice_events(choice, place if choice.index is None else choice.index)
+    if (usage := reported(answer.usage)) is not None:
+        events.append(UsageReported(usage))
     return events
 
 
-def _choice_events(choice: _WireChoice) -> Iterator[Event]:
-    message, index = choice.message, choice.index
-    if text := _text(message.content):
+def _choice_events(choice: _WireChoice, index: int) -> Iterator[Event]:
+    if choice.error != NULL:
+        raise broken_off(choice.error)
+    message = choice.message
+    if thought := message.reasoning_content or message.reasoning:
+        yield ReasoningDelta(thought, index)
+    if text := joined_text(message.content):
         yield TextDelta(text, index)
     if message.refusal:
         yield RefusalDelta(message.refusal, index)
-    for number, call in enumerate(message.tool_calls or ()):
-        function = call.function or _WireFunction()
-        yield ToolCallDelta(
-            number, call.id or f"call_{number}", function.name, arguments_text(function.arguments), index
-        )
-    if choice.logprobs != _NULL:
+    calls = list(message.tool_calls or ())
+    if message.function_call is not None:
+        calls.append(_WireCall(None, message.function_call))
+    for number, call in enumerate(calls):
+        function = call.function or WireFunction()
+        arguments = arguments_text(function.arguments) or "{}"
+        yield ToolCallDelta(number, call.id or f"call_{number}", function.name, arguments, index)
+    if choice.logprobs != NULL:
         yield LogprobsDelta(choice.logprobs, index)
-    yield Finished(finish_reason(choice.finish_reason), index)
+    yield Finished(finish_reason(choice.finish_reason, called=bool(calls)), index)
 
 
-def _text(content: str | list[Any] | None) -> str:
+def joined_text(content: str | list[Any] | None) -> str:
+    """The text of a content; of the parts that some send instead, what is text in them."""
     if isinstance(content, list):
-        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+        return "".join(text for part in content if isinstance(part, dict) and isinstance(text := part.get("text"), str))
     return content or ""
 
 
-def arguments_text(arguments: str | dict[str, Any] | None) -> str:
+def arguments_text(arguments: str | dict[str, Any] | list[Any] | None) -> str:
     """A call's arguments as the text that OpenAI sends, also from servers that send an object."""
-    return _encode(arguments).decode() if isinstance(arguments, dict) else arguments or ""
+    return arguments if isinstance(arguments, str) else "" if arguments is None else _encode(arguments).decode()
 
 
-def finish_reason(reason: str | None) -> FinishReason:
-    """A provider's reason in our own words; one that it invented counts as a plain end."""
-    return _FINISH.get(reason or "", "stop")
+def finish_reason(reason: str | None, *, called: bool) -> FinishReason:
+    """A provider's reason in our own words: an invented one is a plain end, and a plain end after calls is theirs.
+
+    Raises Unavailable where the reason is that the provider could not go on.
+    """
+    if reason in _BROKEN_OFF:
+        raise Unavailable(f"the provider broke off: it gave the reason {reason!r} for the end of its answer")
+    known = _FINISH.get(reason or "", "stop")
+    return "tool_calls" if called and known == "stop" else known
+
+
+# --- usage ------------------------------------------------------------------------------------------------------------
+
+
+def reported(raw: Raw) -> Usage | None:
+    """`usage` in our own words; None where nothing is reported or it cannot be read: then it is unknown, not zero."""
+    if raw == NULL:
+        return None
+    try:
+        wire = _usage.decode(raw)
+    except UNREADABLE:
+        return None
+    asked, answered = wire.prompt_tokens, wire.completion_tokens
+    if asked is not None and answered is not None and wire.total_tokens == asked + answered and wire.plain:
+        return Usage(asked, answered)
+    given, made = wire.prompt_tokens_details or _InputDetails(), wire.completion_tokens_details or _OutputDetails()
+    total = wire.total_tokens
+    thought = made.reasoning_tokens or 0
+    if asked is None and total is not None and answered is not None:
+        asked = total - answered
+    if answered is None and total is not None and asked is not None:
+        answered = total - asked
+    if asked is None or answered is None:
+        return None
+    if thought and total == asked + answered + thought:  # some count what was thought beside what was said
+        answered += thought
+    usage = Usage(
+        input_tokens=asked,
+        output_tokens=answered,
+        cached_input_tokens=given.cached_tokens or wire.prompt_cache_hit_tokens or 0,
+        reasoning_tokens=thought,
+        audio_input_tokens=given.audio_tokens or 0,
+        audio_output_tokens=made.audio_tokens or 0,
+    )
+    return None if min(msgspec.structs.astuple(usage)) < 0 else usage
 
 
 def usage_of(body: bytes) -> Usage | None:
     """The usage of a whole answer, nothing else of it decoded. Raises BadAnswer where it is no answer."""
     try:
         end = _end.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except UNREADABLE as fault:
         raise error_of(body) or BadAnswer(f"the provider's answer cannot be read: {fault}") from None
-    return None if end.usage is None else end.usage.usage()
-
-
-# --- errors -----------------------------------------------------------------------------------------------------------
-
-
-def error_of(data: bytes) -> DirigentError | None:
-    """The error that a body or an event of a stream carries in an answer whose status said that all was well."""
-    try:
-        fields = _object.decode(data)
-    except msgspec.DecodeError:
-        return None
-    if "error" not in fields or bytes(fields["error"]) == b"null":
-        return None
-    error = _wire_error(data)
-    if error.code in _TOO_LONG or error.type in _TOO_LONG:
-        return TooLong(error.message or "the prompt is too long")
-    return Unavailable(f"the provider broke off: {error.message or 'it gave no reason'}")
-
-
-def _wire_error(body: bytes) -> WireError:
-    """The error in a body, in whichever of the known shapes it comes; at worst the body's own first words."""
-    try:
-        fields = _object.decode(body)
-        raw = fields.get("error", Raw(body))
-        if bytes(raw).startswith(b'"'):
-            return WireError(msgspec.json.decode(raw, type=str))
-        error = _error.decode(raw)
-        if error.message is None and "detail" in fields:
-            return WireError(bytes(fields["detail"]).decode(errors="replace")[:500])
-        return error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return WireError(body[:500].decode(errors="replace").strip() or None)
-
-
-def read_error(status: int, body: bytes, retry_after: float | None) -> DirigentError:
-    """What a provider's refusal means. Provider statuses are read here because what they mean is part of the dialect."""
-    error = _wire_error(body)
-    words = error.message or f"status {status} without a word"
-    code = str(error.code) if error.code is not None else None
-    if code in _TOO_LONG or error.type in _TOO_LONG or "maximum context length" in words:
-        return TooLong(words, param=error.param or "messages")
-    match status:
-        case 400 | 405 | 406 | 413 | 415 | 422:
-            return Rejected(words, param=error.param, kind=error.type, reason=code)
-        case 401 | 403:
-            return Misconfigured(f"the provider refuses our credentials (status {status})")
-        case 402:
-            return Misconfigured("the provider wants to be paid first (status 402)")
-        case 404:
-            return Misconfigured(f"the provider does not know this deployment (status 404): {words}")
-        case 408 | 504:
-            return TimedOut(f"the provider timed out: {words}", retry_after=retry_after)
-        case 409 | 425 | 429:
-            return RateLimited(f"the provider asks to slow down: {words}", retry_after=retry_after)
-        case _ if status >= 500:
-            return Unavailable(f"the provider failed (status {status}): {words}", retry_after=retry_after)
-        case _ if 300 <= status < 400:
-            return Misconfigured(f"the provider sends us elsewhere (status {status}): `base_url` is not its API")
-        case _:
-            return Rejected(words, param=error.param, kind=error.type, reason=code)
-
-
-def write_error(error: DirigentError, kind: str) -> bytes:
-    """An error in OpenAI's shape, with real nulls. A provider's own `type` and `code` are kept where it gave them."""
-    given_kind, code = (error.kind, error.reason) if isinstance(error, Rejected) else (None, None)
-    body = {"message": error.message, "type": given_kind or kind, "param": error.param, "code": code or error.code}
-    return _encode({"error": body})
+    if end.error != NULL:
+        raise broken_off(end.error)
+    if not end.choices:
+        raise BadAnswer("the provider's answer is empty: it has no choice")
+    return reported(end.usage)
 
 
 # --- written answers --------------------------------------------------------------------------------------------------
@@ -270,6 +260,7 @@ def write_response(response: Response, request: Request, answer_id: str, created
 def _written_choice(choice: Choice, index: int) -> dict[str, Any]:
     parts = choice.message.parts
     refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
+    thought = "".join(part.text for part in parts if isinstance(part, Reasoning))
     calls = [part for part in parts if isinstance(part, ToolCall)]
     text = choice.message.text
     message: dict[str, Any] = {
@@ -277,6 +268,8 @@ def _written_choice(choice: Choice, index: int) -> dict[str, Any]:
         "content": text if text or not (calls or refusal) else None,
         "refusal": refusal or None,
     }
+    if thought:
+        message["reasoning_content"] = thought
     if calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}

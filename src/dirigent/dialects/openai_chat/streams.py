@@ -1,7 +1,8 @@
-"""Streams of OpenAI chat completions: read into events, written from events, and watched while they go by verbatim."""
+"""Streams of OpenAI chat completions, read into events and written from events."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from dirigent.core.events import (
     Event,
     Finished,
     LogprobsDelta,
+    ReasoningDelta,
     RefusalDelta,
     TextDelta,
     ToolCallDelta,
@@ -21,72 +23,70 @@ from dirigent.core.events import (
 from dirigent.core.messages import Request
 from dirigent.core.usage import Usage
 from dirigent.dialects.openai_chat.answers import (
-    WireUsage,
+    NULL,
+    WireFunction,
     arguments_text,
-    error_of,
     finish_reason,
+    joined_text,
+    reported,
     written_usage,
 )
-from dirigent.dialects.sse import EventLines, whole_frames
+from dirigent.dialects.openai_chat.errors import UNREADABLE, broken_off, error_of
+from dirigent.dialects.sse import EventLines
 
-__all__ = ["Reader", "Witness", "Writer"]
+__all__ = ["DONE", "Reader", "Writer"]
 
-_DONE = b"[DONE]"
-_USAGE = b'"usage"'
-_MOST = 16 * 1024 * 1024
-
-
-_NULL = Raw(b"null")
-"""A field that may be left out or null, undecoded."""
-
-
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
+DONE = b"[DONE]"
 
 
 class _Call(msgspec.Struct):
     index: int | None = None
     id: str | None = None
-    function: _Function | None = None
+    function: WireFunction | None = None
 
 
 class _Delta(msgspec.Struct):
-    content: str | None = None
+    content: str | list[Any] | None = None
     refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
     tool_calls: list[_Call] | None = None
+    function_call: WireFunction | None = None
 
 
 class _Choice(msgspec.Struct):
-    index: int = 0
+    index: int | None = None
     delta: _Delta | None = None
     finish_reason: str | None = None
-    logprobs: Raw = _NULL
+    logprobs: Raw = NULL
+    error: Raw = NULL
+
+
+class _Groq(msgspec.Struct):
+    usage: Raw = NULL
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
-    usage: WireUsage | None = None
-
-
-class _Closing(msgspec.Struct):
-    choices: list[Raw] = []
-    usage: WireUsage | None = None
+    choices: list[_Choice] | None = None
+    usage: Raw = NULL
+    error: Raw = NULL
+    x_groq: _Groq | None = None
 
 
 _chunk = msgspec.json.Decoder(_Chunk)
-_closing = msgspec.json.Decoder(_Closing)
 _encode = msgspec.json.Encoder().encode
 
 
 class Reader:
-    """Reads a provider's stream into events and mends the known blemishes of tool calls on the way."""
+    """Reads a provider's stream into events and mends the known blemishes of tool calls on the way.
+
+    A choice is finished once, when the stream is at its end, for some report a finish before their last words.
+    """
 
     def __init__(self) -> None:
         self._lines = EventLines()
-        self._calls: dict[int, _Calls] = {}
+        self._choices: dict[int, _Progress] = {}
         self._done = False
-        self._finished = False
 
     def feed(self, data: bytes) -> list[Event]:
         events: list[Event] = []
@@ -98,83 +98,114 @@ class Reader:
         events: list[Event] = []
         for event in self._lines.end():
             events += self._event(event)
-        if not (self._done or self._finished):
+        if self._done:
+            return events
+        if not self._choices or any(choice.finish is None for choice in self._choices.values()):
             raise BadAnswer("the provider's stream stopped before its answer was complete")
-        return events
+        return [*events, *self._finish()]
 
     def _event(self, data: bytes) -> list[Event]:
-        if self._done or data.startswith(_DONE):
-            self._done = True
+        if self._done or not data.strip():
             return []
+        if data.startswith(DONE):
+            if not self._choices:
+                raise BadAnswer("the provider's stream ended before its answer began")
+            self._done = True
+            return self._finish()
         try:
             chunk = _chunk.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        except UNREADABLE as fault:
             raise error_of(data) or BadAnswer(f"an event of the provider's stream cannot be read: {fault}") from None
-        if not chunk.choices and chunk.usage is None and (error := error_of(data)) is not None:
+        if chunk.error != NULL:
+            raise broken_off(chunk.error)
+        if not chunk.choices and (error := error_of(data)) is not None:
             raise error
         events: list[Event] = []
-        for choice in chunk.choices:
+        for choice in chunk.choices or ():
             events += self._choice(choice)
-        if chunk.usage is not None:
-            events.append(UsageReported(chunk.usage.usage()))
+        usage = chunk.usage if chunk.usage != NULL or chunk.x_groq is None else chunk.x_groq.usage
+        if (known := reported(usage)) is not None:
+            events.append(UsageReported(known))
         return events
 
-    def _choice(self, choice: _Choice) -> list[Event]:
-        events: list[Event] = []
-        delta = choice.delta or _Delta()
-        if delta.content:
-            events.append(TextDelta(delta.content, choice.index))
-        if delta.refusal:
-            events.append(RefusalDelta(delta.refusal, choice.index))
-        calls = self._calls.setdefault(choice.index, _Calls()) if delta.tool_calls else None
-        for call in delta.tool_calls or ():
-            assert calls is not None
-            events.append(calls.fragment(call, choice.index))
-        if choice.logprobs != _NULL:
-            events.append(LogprobsDelta(choice.logprobs, choice.index))
-        if choice.finish_reason is not None:
-            self._finished = True
-            events.append(Finished(finish_reason(choice.finish_reason), choice.index))
-        return events
+    def _choice(self, choice: _Choice) -> Iterator[Event]:
+        if choice.error != NULL:
+            raise broken_off(choice.error)
+        index = choice.index or 0
+        progress = self._choices.get(index)
+        if progress is None:
+            progress = self._choices[index] = _Progress()
+        if (delta := choice.delta) is not None:
+            if thought := delta.reasoning_content or delta.reasoning:
+                yield ReasoningDelta(thought, index)
+            if delta.content and (text := joined_text(delta.content)):
+                yield TextDelta(text, index)
+            if delta.refusal:
+                yield RefusalDelta(delta.refusal, index)
+            for call in delta.tool_calls or ():
+                yield progress.fragment(call, index)
+            if delta.function_call is not None:
+                yield progress.fragment(_Call(0, None, delta.function_call), index)
+        if choice.logprobs != NULL:
+            yield LogprobsDelta(choice.logprobs, index)
+        if choice.finish_reason:
+            finish_reason(choice.finish_reason, called=False)  # raises at once where it is none
+            progress.finish = choice.finish_reason
+
+    def _finish(self) -> list[Event]:
+        return [event for index in sorted(self._choices) for event in self._choices[index].finished(index)]
 
 
-class _Calls:
-    """Gives each tool call of one choice a stable index of its own, whatever the provider numbers."""
+class _Progress:
+    """One choice while it comes in. Each of its tool calls gets a stable index, whatever the provider numbers."""
+
+    __slots__ = ("_argued", "_by_number", "_ids", "_names", "finish")
 
     def __init__(self) -> None:
-        self._ids: list[str | None] = []
+        self.finish: str | None = None
+        self._ids: list[str] = []
+        self._names: list[str] = []
+        self._argued: set[int] = set()
         self._by_number: dict[int, int] = {}
-        self._named: set[int] = set()
 
     def fragment(self, call: _Call, choice: int) -> ToolCallDelta:
-        index = self._index(call)
-        function = call.function or _Function()
-        first = index not in self._named
-        self._named.add(index)
-        return ToolCallDelta(
-            index,
-            (self._ids[index] or f"call_{index}") if first else None,
-            function.name if first else None,
-            arguments_text(function.arguments),
-            choice,
-        )
+        """The fragment with its index; a call's first has its id and name."""
+        function = call.function or WireFunction()
+        index = self._index(call, function.name or "")
+        first = index == len(self._ids)
+        if first:
+            self._ids.append(call.id or "")
+            self._names.append(function.name or "")
+        if arguments := arguments_text(function.arguments):
+            self._argued.add(index)
+        if not first:
+            return ToolCallDelta(index, arguments=arguments, choice=choice)
+        return ToolCallDelta(index, call.id or f"call_{index}", function.name or "", arguments, choice)
 
-    def _index(self, call: _Call) -> int:
-        if (
-            call.index is None
-        ):  # some servers number nothing: a new id opens a call, anything else goes on with the last
-            if self._ids and (not call.id or call.id == self._ids[-1]):
-                return len(self._ids) - 1
-            return self._open(call)
+    def finished(self, choice: int) -> Iterator[Event]:
+        """The end of the choice; before it, no arguments for calls that came without a word of them."""
+        for index in range(len(self._ids)):
+            if index not in self._argued:
+                yield ToolCallDelta(index, arguments="{}", choice=choice)
+        yield Finished(finish_reason(self.finish, called=bool(self._ids)), choice)
+
+    def _index(self, call: _Call, name: str) -> int:
+        """Which call a fragment goes on with; the next free index where it opens one."""
+        free = len(self._ids)
+        if call.index is None:  # some servers number nothing
+            return free if not free or self._opens(call, name, free - 1) else free - 1
         known = self._by_number.get(call.index)
-        if known is not None and (not call.id or call.id == self._ids[known]):
-            return known
-        self._by_number[call.index] = self._open(call)  # others number every parallel call 0: the id tells them apart
-        return self._by_number[call.index]
+        if known is None or self._opens(call, name, known):
+            self._by_number[call.index] = known = free
+        return known
 
-    def _open(self, call: _Call) -> int:
-        self._ids.append(call.id)
-        return len(self._ids) - 1
+    def _opens(self, call: _Call, name: str, known: int) -> bool:
+        """Whether a fragment with the number of a known call is of another one: some number every parallel call 0."""
+        if call.id:
+            return bool(self._ids[known]) and call.id != self._ids[known]
+        if call.index is None:
+            return bool(name)
+        return bool(name) and name != self._names[known]
 
 
 class Writer:
@@ -195,10 +226,12 @@ class Writer:
                 return b""
             case TextDelta(text=text, choice=choice):
                 return self._chunk(choice, {"content": text})
+            case ReasoningDelta(text=text, choice=choice):
+                return self._chunk(choice, {"reasoning_content": text})
             case RefusalDelta(text=text, choice=choice):
                 return self._chunk(choice, {"refusal": text})
             case ToolCallDelta(choice=choice):
-                return self._chunk(choice, {"tool_calls": [_written_call(event)]})
+                return self._chunk(choice, {"tool_calls": [_written_call(event)]}, first=None)
             case LogprobsDelta(raw=raw, choice=choice):
                 return self._chunk(choice, {}, logprobs=raw)
             case Finished(reason=reason, choice=choice):
@@ -214,11 +247,17 @@ class Writer:
         return b"data: " + error + b"\n\n"
 
     def _chunk(
-        self, choice: int, delta: dict[str, Any], *, finish: str | None = None, logprobs: Raw | None = None
+        self,
+        choice: int,
+        delta: dict[str, Any],
+        *,
+        first: str | None = "",
+        finish: str | None = None,
+        logprobs: Raw | None = None,
     ) -> bytes:
         if choice not in self._begun:
             self._begun.add(choice)
-            delta = {"role": "assistant", "content": "" if "content" not in delta else delta["content"], **delta}
+            delta = {"role": "assistant", "content": first, **delta}
         body: dict[str, Any] = {
             **self._base,
             "choices": [{"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": finish}],
@@ -237,89 +276,3 @@ def _written_call(event: ToolCallDelta) -> dict[str, Any]:
 
 def _framed(body: dict[str, Any]) -> bytes:
     return b"data: " + _encode(body) + b"\n\n"
-
-
-class Witness:
-    """Watches a verbatim stream: whole events go on untouched, but for the usage event that the caller did not ask for."""
-
-    def __init__(self, *, hide_usage: bool) -> None:
-        self.usage: Usage | None = None
-        self.complete = False
-        self._hide = hide_usage
-        self._tail = b""
-        self._begun = False
-        self._finished = False
-
-    def feed(self, data: bytes) -> bytes:
-        # nearly every piece is one or more whole events without usage: two searches decide, nothing is copied
-        if (
-            self._begun
-            and not self._tail
-            and data.endswith(b"\n\n")
-            and _USAGE not in data
-            and b'finish_reason":"' not in data
-        ):
-            if _DONE in data:
-                self.complete = True
-            return data
-        pending = self._tail + data if self._tail else data
-        cut = whole_frames(pending)
-        self._tail = pending[cut:]
-        if len(self._tail) > _MOST:
-            raise BadAnswer("the provider's event stream has an event without end")
-        return self._frames(pending[:cut]) if cut else b""
-
-    def end(self) -> bytes:
-        rest = self._frames(self._tail + b"\n\n") if self._tail.strip() else b""
-        self._tail = b""
-        if not (self.complete or self._finished):
-            raise BadAnswer("the provider's stream stopped before its answer was complete")
-        return rest
-
-    def _frames(self, frames: bytes) -> bytes:
-        if _USAGE not in frames and self._begun:
-            self._look(frames)
-            return frames
-        kept: list[bytes] = []
-        for frame in _split(frames):
-            if not self._shown(frame):
-                continue
-            kept.append(frame)
-        return b"".join(kept)
-
-    def _look(self, frame: bytes) -> None:
-        if _DONE in frame:
-            self.complete = True
-        if b'"finish_reason"' in frame:
-            at = frame.rfind(b'"finish_reason"') + 15
-            self._finished = self._finished or not frame[at:].lstrip(b" :").startswith(b"null")
-
-    def _shown(self, frame: bytes) -> bool:
-        """Whether the caller gets this event; learns from it what it says."""
-        self._look(frame)
-        lines = EventLines()
-        for data in lines.feed(frame):
-            if data.startswith(_DONE):
-                continue
-            if not self._begun and b'"error"' in data and (error := error_of(data)) is not None:
-                raise error
-            self._begun = True
-            if _USAGE in data:
-                return self._learnt(data)
-        return True
-
-    def _learnt(self, data: bytes) -> bool:
-        try:
-            closing = _closing.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return True
-        if closing.usage is None:
-            return True
-        self.usage = closing.usage.usage()
-        return not self._hide or bool(closing.choices)
-
-
-def _split(frames: bytes) -> list[bytes]:
-    """The single events of a stretch of whole events, each with its blank line."""
-    blank = b"\r\n\r\n" if b"\r\n\r\n" in frames else b"\n\n"
-    return [frame + blank for frame in frames.split(blank) if frame]

@@ -31,9 +31,10 @@ class Vendor(msgspec.Struct, frozen=True):
 
 
 _PLAIN_STREAM = OpenAIChat(usage_in_stream=False)
+_MISTRAL = OpenAIChat(usage_in_stream=False, only_output_field=True)  # it refuses fields that it does not know
 
 VENDORS: dict[str, Vendor] = {
-    "mistral": Vendor("https://api.mistral.ai/v1", "mistral", region="eu", dialect=_PLAIN_STREAM),
+    "mistral": Vendor("https://api.mistral.ai/v1", "mistral", region="eu", dialect=_MISTRAL),
     "groq": Vendor("https://api.groq.com/openai/v1", "groq", region="us"),
     "together": Vendor("https://api.together.xyz/v1", "together", region="us"),
     "deepseek": Vendor("https://api.deepseek.com/v1", "deepseek", region="cn"),
@@ -70,27 +71,28 @@ class Compatible(Provider, frozen=True):
 
     def __post_init__(self) -> None:
         if self.vendor is not None and self.vendor not in VENDORS:
-            raise ValueError(
-                f"there is no vendor {self.vendor!r} in the table{nearest(self.vendor, VENDORS)}; give `base_url` for others"
-            )
+            hint = nearest(self.vendor, VENDORS)
+            raise ValueError(f"there is no vendor {self.vendor!r} in the table{hint}; give `base_url` for others")
         if self.base_url is None and self.vendor is None:
             raise ValueError("one of `base_url` and `vendor` is needed to know where requests go")
         origin_and_path(self._base)
         if self.api_key is None and self._row is not None and self._row.needs_key and self.base_url is None:
-            raise ValueError(
-                f"`api_key` is missing: {self.vendor} wants one, such as {{env: {self.vendor.upper() if self.vendor else ''}_API_KEY}}"
-            )
-        for name in self.headers:
+            variable = f"{self.vendor}_API_KEY".upper()
+            raise ValueError(f"`api_key` is missing: {self.vendor} wants one, such as {{env: {variable}}}")
+        for name, value in self.headers.items():
             if not _token(name):
                 raise ValueError(f"{name!r} is not a header name")
             if name.lower() in ("host", "content-length", "transfer-encoding", "connection", "authorization"):
                 raise ValueError(f"the header {name!r} is not yours to set here")
+            if not (value.isascii() and value.isprintable()):
+                raise ValueError(f"the header {name!r} holds a line break or a sign that cannot be sent")
 
     def dialect(self) -> Dialect:
         """OpenAI chat completions, as far as this vendor knows them."""
-        if self.usage_in_stream is not None:
-            return _with_usage(self.usage_in_stream)
-        return self._row.dialect if self._row is not None else OPENAI_CHAT
+        known = self._row.dialect if self._row is not None else OPENAI_CHAT
+        if self.usage_in_stream is None:
+            return known
+        return msgspec.structs.replace(known, usage_in_stream=self.usage_in_stream)
 
     async def address(self, deployment: str, run: Run) -> Address:
         """The chat endpoint, signed where a key is given."""
@@ -102,6 +104,10 @@ class Compatible(Provider, frozen=True):
         if self.api_key is not None:
             headers.append(("authorization", f"Bearer {revealed(self.api_key, run)}"))
         return Address(origin, path, tuple(headers))
+
+    def located(self) -> str | None:
+        """What the file says; else what the vendor's row knows, unless its address is not the vendor's."""
+        return self.region or (self._row.region if self._row is not None and self.base_url is None else None)
 
     def listing(self, deployment: str, listings: Listings) -> Listing | None:
         """What is published under the vendor's name."""
@@ -125,11 +131,6 @@ class Compatible(Provider, frozen=True):
 def _split(base_url: str) -> tuple[Origin, str]:
     origin, path = origin_and_path(base_url)
     return origin, f"{path}/chat/completions"
-
-
-@lru_cache(maxsize=2)
-def _with_usage(usage_in_stream: bool) -> OpenAIChat:
-    return OpenAIChat(usage_in_stream=usage_in_stream)
 
 
 def _token(name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -27,6 +27,8 @@ class LlamaCpp(Provider, frozen=True):
     The deployment's `name` is a name of the kit (`dirigent pull --help` lists them), a file in the data folder's
     `models`, or the absolute path of a `.gguf` file.
     """
+
+    lasting: ClassVar[bool] = False
 
     slots: Annotated[int, Meta(ge=1, le=64)] | None = None
     """How many requests it answers at once; by default 2 on up to two cores, else 4."""
@@ -57,7 +59,7 @@ class LlamaCpp(Provider, frozen=True):
         patience = min(self.patience, run.seconds_left)
         endpoint = await run.ports.local.endpoint(deployment, self.setup, patience)
         headers = (("authorization", f"Bearer {endpoint.key}"), ("content-type", "application/json"))
-        return Address(Origin(endpoint.host, endpoint.port, False), "/v1/chat/completions", headers)
+        return Address(Origin(endpoint.host, endpoint.port, tls=False), "/v1/chat/completions", headers)
 
     def listing(self, deployment: str, listings: Listings) -> Listing | None:
         """Free of charge; its window is that of a slot."""
@@ -69,7 +71,7 @@ class LlamaCpp(Provider, frozen=True):
         )
 
     def faults(self, deployment: str, survey: Survey) -> Iterable[Finding]:
-        """A name that is neither of the kit nor a file."""
+        """None: which weights this machine has is known where they are, and asking for others says so."""
         return ()
 
 

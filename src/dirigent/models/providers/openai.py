@@ -10,7 +10,7 @@ from dirigent.models.providers.provider import Address, Provider, origin_and_pat
 
 __all__ = ["Openai"]
 
-_DIALECT = OpenAIChat(output_field="max_completion_tokens")
+_DIALECT = OpenAIChat(output_field="max_completion_tokens", only_output_field=True)
 
 
 class Openai(Provider, frozen=True):
@@ -43,6 +43,10 @@ class Openai(Provider, frozen=True):
         if self.project:
             headers.append(("openai-project", self.project))
         return Address(origin, f"{path}/chat/completions", tuple(headers))
+
+    def located(self) -> str | None:
+        """What the file says."""
+        return self.region
 
     def listing(self, deployment: str, listings: Listings) -> Listing | None:
         """OpenAI's published figures."""

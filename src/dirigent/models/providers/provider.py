@@ -33,6 +33,8 @@ class Provider(Kind, frozen=True):
     """Who serves deployments."""
 
     contract: ClassVar[str] = "provider"
+    lasting: ClassVar[bool] = True
+    """Whether the address of a deployment stays the same as long as the configuration does."""
 
     def dialect(self) -> Dialect:
         """The wire format of this provider's answers."""
@@ -49,6 +51,10 @@ class Provider(Kind, frozen=True):
         """What is published about the deployment of this name."""
         return None
 
+    def located(self) -> str | None:
+        """Where it processes data, such as `eu`; None where nobody says."""
+        return None
+
     def faults(self, deployment: str, survey: Survey) -> Iterable[Finding]:
         """What is wrong with a deployment of this name here; paths are relative to the deployment."""
         return ()
@@ -59,13 +65,19 @@ def origin_and_path(base_url: str) -> tuple[Origin, str]:
 
     Raises ValueError in words for people where it is not an http or https address.
     """
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{base_url!r} is no address: it starts with http:// or https:// and names a host")
+    wrong = f"{base_url!r} is no address: it starts with http:// or https:// and names a host"
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port
+    except ValueError:  # brackets that do not close, a port that is no number or too large
+        raise ValueError(wrong) from None
+    sendable = base_url.isascii() and base_url.isprintable() and " " not in base_url
+    if port == 0 or not sendable or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(wrong)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError(f"{base_url!r} carries more than host and path; credentials belong into `api_key`")
     tls = parts.scheme == "https"
-    return Origin(parts.hostname, parts.port or (443 if tls else 80), tls), parts.path.rstrip("/")
+    return Origin(parts.hostname, port or (443 if tls else 80), tls), parts.path.rstrip("/")
 
 
 def revealed(secret: Secret, run: Run) -> str:

@@ -1,0 +1,1 @@
+"""What holds for every kind in a table: one suite for each contract, run over all that the table has."""

@@ -1,0 +1,77 @@
+"""A caller hangs up in the middle of an answer; whoever computes it must not go on for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.node import Node, node
+from tests.journeys.upstream import Manners, upstream
+
+AT_MOST = 0.1
+CONFIG = """\
+    providers:
+      vendor: {{type: compatible, base_url: "{url}"}}
+    models:
+      far:  {{type: deployment, provider: vendor, name: m}}
+      auto: {{type: router, candidates: [far]}}
+    """
+
+
+@pytest.mark.parametrize(
+    ("manners", "stream"),
+    [
+        pytest.param(Manners(delay=30), False, id="while a whole answer is awaited"),
+        pytest.param(Manners(delay=30), True, id="before the first piece of a stream"),
+        pytest.param(Manners(pause=0.02, repeats=500), True, id="in the middle of a stream"),
+        pytest.param(Manners(pause=0.0, repeats=50_000), True, id="while the caller does not read"),
+    ],
+)
+async def test_a_caller_who_hangs_up_ends_the_work_upstream_within_a_tenth_of_a_second(
+    data: Path, manners: Manners, *, stream: bool
+) -> None:
+    async with upstream(manners) as far:
+        with node(data, CONFIG.format(url=far.url)) as one:
+            writer = await asking(one, stream=stream)
+            await asyncio.wait_for(far.began.wait(), 10)
+            await asyncio.sleep(0.2)
+            hung_up = asyncio.get_running_loop().time()
+            writer.transport.abort()
+
+            await asyncio.wait_for(far.gone.wait(), 5)
+
+            assert far.gone_at - hung_up <= AT_MOST
+            await noted(one, "caller_gone")
+
+
+async def test_the_local_model_is_free_again_when_its_caller_has_gone(local_node: Node) -> None:
+    body = {"model": "local", "messages": [{"role": "user", "content": "Count to a thousand."}], "max_tokens": 1000}
+    for _ in range(4):  # twice as many as it has slots
+        writer = await asking(local_node, **body, stream=True)
+        await asyncio.sleep(0.3)
+        writer.transport.abort()
+
+    began = asyncio.get_running_loop().time()
+    answer = await asyncio.to_thread(local_node.chat, "local", "Say hello.", max_tokens=4)
+
+    assert answer.status == 200
+    assert asyncio.get_running_loop().time() - began < 5
+
+
+async def asking(one: Node, **fields: object) -> asyncio.StreamWriter:
+    """The caller's end of a connection on which a question is on its way."""
+    body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "hello"}], **fields}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {one.key}\r\n"
+    _, writer = await asyncio.open_connection("127.0.0.1", one.port, limit=1024)
+    writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    await writer.drain()
+    return writer
+
+
+async def noted(one: Node, code: str) -> None:
+    """Waits until the node's notes have a request that ended with `code`."""
+    notes = one.data / "logs" / "served.jsonl"
+    await asyncio.to_thread(one.until, lambda: notes.exists() and f'"code":"{code}"' in notes.read_text(), 5)

@@ -1,0 +1,195 @@
+"""An operator changes the configuration of a node that is at work, rightly and wrongly, and no caller ever notices."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.journeys.node import node
+
+QUESTION: Any = [{"role": "user", "content": "hello"}]
+OLD = """\
+    models:
+      auto: {type: echo, says: old}
+      slow: {type: echo, says: "one two three four five six seven eight nine ten", pause: 0.1}
+    """
+NEW = """\
+    models:
+      auto: {type: echo, says: new}
+      extra: {type: echo}
+    """
+BAD = """\
+    providers:
+      vendor: {type: compatible, base_url: "ftp://nowhere"}
+      other: {type: compatibel, base_url: "http://127.0.0.1:1/v1"}
+    models:
+      auto:
+        type: router
+        candidates: [nobody, far]
+        strategy: {type: complexity, weights: {words: 7}}
+      far: {type: deployment, provider: vendor, name: m, quality: 2}
+      far: {type: deployment, provider: vender, name: m}
+      loop: {type: router, candidates: [pool]}
+      pool: {type: router, candidates: [loop]}
+      odd: &odd {type: echo, sais: "x"}
+    modles: {}
+    """
+BAD_LINES = {
+    2: "providers.vendor",
+    3: "providers.other.type",
+    7: "models.auto.candidates[0]",
+    8: "models.auto.strategy.weights.words",
+    10: "models.far",
+    11: "models.loop",
+    13: "models.odd",
+    14: "modles",
+}
+
+
+def test_a_saved_change_takes_over_by_itself(data: Path) -> None:
+    with node(data, OLD) as one:
+        before = one.chat().json["choices"][0]["message"]["content"]
+        revision = one.take_over(NEW)
+        after = one.chat()
+
+    assert before == "old"
+    assert after.json["choices"][0]["message"]["content"] == "new"
+    assert after.headers["x-dirigent-revision"] == revision
+    assert f"revision {revision} takes over" in one.log
+
+
+def test_a_change_is_taken_over_within_a_second(data: Path) -> None:
+    with node(data, OLD) as one:
+        seconds = []
+        for place in range(4):
+            began = time.monotonic()
+            one.take_over(NEW if place % 2 == 0 else OLD)
+            seconds.append(time.monotonic() - began)
+
+    assert min(seconds) <= 1.0  # the least of four, because the machine may be busy with other things
+
+
+def test_a_bad_file_is_refused_with_every_fault_at_once_and_the_old_catalog_stays(data: Path) -> None:
+    with node(data, OLD) as one:
+        revision = one.revision
+        one.write(BAD)
+        one.until(lambda: "is refused" in one.log)
+        answer = one.chat()
+        stays = one.revision
+
+    assert stays == revision
+    assert answer.json["choices"][0]["message"]["content"] == "old"
+    for line, path in BAD_LINES.items():
+        assert f"{one.config}:{line}: {path}" in one.log, f"{line} {path}\n{one.log}"
+    assert one.log.count("is refused") == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "models:", "models: [", "\0", "- - - -", "models: 7", "- " * 200_000], ids=range(7)
+)
+def test_a_file_that_holds_nothing_usable_changes_nothing(data: Path, text: str) -> None:
+    with node(data, OLD) as one:
+        one.write(text)
+        one.until(lambda: "is refused" in one.log)
+
+        assert one.chat().json["choices"][0]["message"]["content"] == "old"
+
+
+def test_a_bad_file_that_is_mended_takes_over(data: Path) -> None:
+    with node(data, OLD) as one:
+        one.write(BAD)
+        one.until(lambda: "is refused" in one.log)
+        one.take_over(NEW)
+
+        assert one.chat().json["choices"][0]["message"]["content"] == "new"
+
+
+def test_a_file_that_is_gone_for_a_while_is_missed_and_welcomed_back(data: Path) -> None:
+    with node(data, OLD) as one:
+        one.config.unlink()
+        one.until(lambda: "cannot be read" in one.log)
+        still = one.chat()
+        one.take_over(NEW)
+
+        assert still.json["choices"][0]["message"]["content"] == "old"
+        assert one.chat().json["choices"][0]["message"]["content"] == "new"
+
+
+def test_a_file_that_is_still_being_written_is_not_taken_by_half(data: Path) -> None:
+    first, second = "models:\n  auto: {type: echo, says: half}\n", "  extra: {type: echo}\n"
+    with node(data, OLD) as one:
+        with one.config.open("w", encoding="utf-8") as file:
+            for line in (first, *[f"  m{place}: {{type: echo}}\n" for place in range(8)], second):
+                file.write(line)
+                file.flush()
+                time.sleep(0.1)
+        one.until(lambda: "takes over" in one.log)
+
+        names = [model["id"] for model in one.call("GET", "/v1/models").json["data"]]
+
+    assert one.log.count("takes over") == 1
+    assert names[-1] == "extra"
+
+
+def test_a_hup_reads_the_file_and_rotated_credentials_again_at_once(data: Path) -> None:
+    secret = data / "secret"
+    data.mkdir()
+    config = f"""\
+        providers:
+          vendor: {{type: compatible, base_url: "http://127.0.0.1:1/v1", api_key: {{file: {secret}}}}}
+        models:
+          auto: {{type: deployment, provider: vendor, name: m}}
+        """
+    secret.write_text("sk-one")
+    with node(data, config) as one:
+        revision = one.revision
+        one.signal(signal.SIGHUP)
+        one.until(lambda: "nothing is new" in one.log, 2)
+        secret.write_text("")
+        one.signal(signal.SIGHUP)
+        one.until(lambda: "missing or empty" in one.log, 2)
+
+        assert one.revision == revision
+
+
+async def test_no_request_is_lost_while_the_configuration_changes_under_load(data: Path) -> None:
+    with node(data, OLD) as one:
+        heard: list[str] = []
+        stop = asyncio.Event()
+
+        async with one.async_openai() as client:
+
+            async def caller() -> None:
+                while not stop.is_set():
+                    answer = await client.chat.completions.create(model="auto", messages=QUESTION)
+                    heard.append(answer.choices[0].message.content or "")
+
+            callers = [asyncio.create_task(caller()) for _ in range(20)]
+            for config in (NEW, BAD, OLD, NEW):
+                one.write(config)
+                await asyncio.sleep(0.8)
+            stop.set()
+            await asyncio.gather(*callers)
+
+    assert set(heard) == {"old", "new"}
+    assert heard[-1] == "new"
+    assert "is refused" in one.log
+
+
+async def test_a_stream_ends_on_the_catalog_with_which_it_began(data: Path) -> None:
+    with node(data, OLD) as one:
+        async with one.async_openai() as client:
+            stream = await client.chat.completions.create(model="slow", messages=QUESTION, stream=True)
+            first = await anext(stream)
+            await asyncio.to_thread(one.take_over, NEW)
+            gone = await asyncio.to_thread(one.chat, "slow")
+            rest = [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
+
+    assert gone.status == 404
+    said = (first.choices[0].delta.content or "") + "".join(rest)
+    assert said == "one two three four five six seven eight nine ten"
