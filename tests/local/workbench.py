@@ -110,7 +110,7 @@ def serving(index: Index) -> Iterator[Index]:
             self.end_headers()
             self.wfile.write(body[:upto])
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        def log_message(self, format: str, *args: object) -> None:
             """Says nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Page)

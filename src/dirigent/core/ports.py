@@ -48,7 +48,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Four waits, each in seconds: for the connection, the answer's first byte, between two pieces of it, and for all of it."""
+    """Four waits in seconds: for the connection, for the first byte, between two pieces, and for all of the answer."""
 
     connect: float = 5.0
     first_byte: float = 300.0
@@ -88,7 +88,7 @@ class HttpAnswer(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends the exchange: a connection whose answer is not wholly read is closed at once, another goes back to the pool."""
+        """Ends the exchange: cuts the connection at once unless the answer has wholly arrived."""
         ...
 
 

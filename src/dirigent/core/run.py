@@ -139,7 +139,7 @@ class Run:
         "sticky",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  opened once per request, and names cost time there
         self,
         id: str,
         model: str,

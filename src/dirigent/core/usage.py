@@ -206,7 +206,7 @@ def _rounded_up(nano: Decimal) -> int:
 
 
 class Tariff:
-    """A price made ready for many answers: the same costs to the nano-unit, in whole numbers where nothing special was used."""
+    """A price made ready for many answers: the same costs, in whole numbers where nothing special was used."""
 
     __slots__ = ("_currency", "_input", "_output", "_parts", "price")
 

@@ -60,7 +60,7 @@ class Deployment(Model, frozen=True):
     timeouts: Timeouts = Timeouts()
     """How long to wait for the connection, the first byte, between two pieces, and for all of it, in seconds."""
 
-    async def answer(self, request: Request, run: Run) -> Answer:
+    async def answer(self, request: Request, run: Run) -> Answer:  # noqa: PLR0912  four ways for an answer to come
         """Asks the provider. Raises what went wrong in our own words; an answer left early closes the connection."""
         bound = run.catalog.kept.get(id(self)) or self._bound(run)
         dialect = bound.dialect

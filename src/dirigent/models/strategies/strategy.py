@@ -19,7 +19,7 @@ from dirigent.models.features import Features, measure
 __all__ = ["Question", "Ranking", "Strategy"]
 
 _USUAL_OUTPUT = 300
-"""Output tokens assumed where the request sets no bound: the middle of chat answers, and the same for all candidates."""
+"""Output tokens assumed where the request sets no bound: the middle of chat answers, the same for all."""
 
 
 class Ranking(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ class Ranking(msgspec.Struct, frozen=True):
 
 
 class Question:
-    """What a strategy is asked: a request, and the candidates that can take it. Nothing is computed before it is read."""
+    """What a strategy is asked: a request, and who can take it. Nothing is computed before it is read."""
 
     def __init__(
         self, request: Request, run: Run, candidates: Sequence[str], configured: Sequence[str] | None = None
