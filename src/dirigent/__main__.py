@@ -2,4 +2,4 @@
 
 from dirigent.cli import main
 
-main()
+main(prog_name="dirigent")

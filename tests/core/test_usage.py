@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from dirigent.core.usage import Money, Price, Tier, Usage
+from dirigent.core.usage import Money, Price, Tariff, Tier, Usage
 
 amounts = some.builds(Money, some.integers(-(10**30), 10**30))
 tokens = some.integers(0, 2**63)
@@ -66,6 +66,11 @@ def test_a_cost_is_the_sum_of_its_parts_or_unknown_as_soon_as_one_is(usage: Usag
     else:
         exactly = sum((Fraction(each) * count * 1000 for count, each in parts if each is not None), Fraction())
         assert cost == Money(ceil(exactly), price.currency)
+
+
+@given(plain | usages, full | some.builds(Price, prices, prices))
+def test_a_price_made_ready_for_many_answers_says_the_same(usage: Usage, price: Price) -> None:
+    assert Tariff(price).cost(usage) == price.cost(usage)
 
 
 def test_nothing_used_costs_nothing_where_the_price_is_unknown_too() -> None:

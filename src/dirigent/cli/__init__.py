@@ -23,7 +23,7 @@ def main() -> None:
     \b
     First steps:
       dirigent pull                     fetch the embedded model's weights
-      dirigent serve                    start; prints address, key and a line to try
+      dirigent serve                    start; prints address, key and an example
       dirigent ask auto "Hello!"        ask from the terminal
       dirigent explain auto "Hello!"    see which model would answer, and why
 

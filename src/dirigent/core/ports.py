@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import date
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import msgspec
 
@@ -47,13 +47,16 @@ class Origin(msgspec.Struct, frozen=True):
     tls: bool
 
 
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+
 class Timeouts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Four waits in seconds: for the connection, for the first byte, between two pieces, and for all of the answer."""
 
-    connect: float = 5.0
-    first_byte: float = 300.0
-    idle: float = 120.0
-    total: float = 900.0
+    connect: Seconds = 5.0
+    first_byte: Seconds = 300.0
+    idle: Seconds = 120.0
+    total: Seconds = 900.0
 
 
 class HttpCall(msgspec.Struct, frozen=True):
