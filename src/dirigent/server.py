@@ -178,6 +178,7 @@ class _Node:
         _warm_up(catalog, local)
         gc.collect()
         gc.freeze()  # what stands now stands for good: later collections need not walk it
+        gc.set_threshold(25_000, 20, 20)  # requests leave no circles behind: looking for them all the time is waste
         announce(running)
         try:
             async with asyncio.TaskGroup() as tasks:

@@ -13,7 +13,7 @@ import msgspec
 from dirigent.conductor import Conductor
 from dirigent.core.decision import Decision
 from dirigent.core.errors import BadAnswer, Invalid
-from dirigent.core.events import Answer, Verbatim, folded
+from dirigent.core.events import Answer, Event, Verbatim, folded
 from dirigent.core.messages import Message, Request, Text
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.app import Call, Endpoint, Recent, Route
@@ -67,7 +67,9 @@ def answering(dialect: Dialect, conductor: Conductor) -> Endpoint:
             async with aclosing(conductor.answer(request, run)) as events:
                 await _streamed(call, request, dialect, events)
             return
-        said = [event async for event in conductor.answer(request, run)]  # read to its end, so there is none to close
+        said: list[Event] = []
+        async for event in conductor.answer(request, run):  # read to its end, so there is none to close
+            said.append(event)  # noqa: PERF401  a comprehension would be one more coroutine to go through at each step
         first = said[0] if said else None
         if type(first) is Verbatim and len(said) == 1:
             body = first.data

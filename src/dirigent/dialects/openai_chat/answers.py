@@ -48,6 +48,7 @@ _FINISH: dict[str, FinishReason] = {
 _BROKEN_OFF = ("error", "abort", "insufficient_system_resource")
 """Reasons by which a provider says that it could not go on. As an end, they would make half an answer look whole."""
 
+_EMPTY = "the provider's answer is empty: it has no choice"
 NULL = Raw(b"null")
 """A field that may be left out or null, undecoded."""
 
@@ -70,15 +71,6 @@ class _WireUsage(msgspec.Struct):
     completion_tokens_details: _OutputDetails | None = None
     prompt_cache_hit_tokens: int | None = None
     """How DeepSeek names the tokens that it read from its cache."""
-
-    @property
-    def plain(self) -> bool:
-        """Whether it has two figures and no more."""
-        return (
-            self.prompt_tokens_details is None
-            and self.completion_tokens_details is None
-            and self.prompt_cache_hit_tokens is None
-        )
 
 
 class WireFunction(msgspec.Struct):
@@ -116,6 +108,12 @@ class _WireAnswer(msgspec.Struct):
     error: Raw = NULL
 
 
+class _WireWhole(msgspec.Struct):
+    choices: list[Raw]
+    usage: _WireUsage | None = None
+    error: Raw = NULL
+
+
 class _WireEnd(msgspec.Struct):
     choices: list[Raw]
     usage: Raw = NULL
@@ -123,6 +121,7 @@ class _WireEnd(msgspec.Struct):
 
 
 _answer = msgspec.json.Decoder(_WireAnswer)
+_whole = msgspec.json.Decoder(_WireWhole)
 _end = msgspec.json.Decoder(_WireEnd)
 _usage = msgspec.json.Decoder(_WireUsage)
 _encode = msgspec.json.Encoder().encode
@@ -199,12 +198,13 @@ def reported(raw: Raw) -> Usage | None:
     if raw == NULL:
         return None
     try:
-        wire = _usage.decode(raw)
+        return _understood(_usage.decode(raw))
     except UNREADABLE:
         return None
+
+
+def _understood(wire: _WireUsage) -> Usage | None:
     asked, answered = wire.prompt_tokens, wire.completion_tokens
-    if asked is not None and answered is not None and wire.total_tokens == asked + answered and wire.plain:
-        return Usage(asked, answered)
     given, made = wire.prompt_tokens_details or _InputDetails(), wire.completion_tokens_details or _OutputDetails()
     total = wire.total_tokens
     thought = made.reasoning_tokens or 0
@@ -224,11 +224,24 @@ def reported(raw: Raw) -> Usage | None:
         audio_input_tokens=given.audio_tokens or 0,
         audio_output_tokens=made.audio_tokens or 0,
     )
-    return None if min(msgspec.structs.astuple(usage)) < 0 else usage
+    figures = (asked, answered, usage.cached_input_tokens, thought, usage.audio_input_tokens, usage.audio_output_tokens)
+    return None if min(figures) < 0 else usage
 
 
 def usage_of(body: bytes) -> Usage | None:
     """The usage of a whole answer, nothing else of it decoded. Raises BadAnswer where it is no answer."""
+    try:
+        usual = _whole.decode(body)
+    except UNREADABLE:  # it may be the usage alone that is unusual, and that must not cost the answer
+        return _usage_of_unusual(body)
+    if usual.error != NULL:
+        raise broken_off(usual.error)
+    if not usual.choices:
+        raise BadAnswer(_EMPTY)
+    return None if usual.usage is None else _understood(usual.usage)
+
+
+def _usage_of_unusual(body: bytes) -> Usage | None:
     try:
         end = _end.decode(body)
     except UNREADABLE as fault:
@@ -236,7 +249,7 @@ def usage_of(body: bytes) -> Usage | None:
     if end.error != NULL:
         raise broken_off(end.error)
     if not end.choices:
-        raise BadAnswer("the provider's answer is empty: it has no choice")
+        raise BadAnswer(_EMPTY)
     return reported(end.usage)
 
 

@@ -282,6 +282,7 @@ def _merged(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 @lru_cache(128)  # callers use a handful of endpoints, and one look-up is cheaper than this reading
+@lru_cache(maxsize=256)  # nearly all callers ask for the same few
 def _request_line(verb: bytes, address: bytes) -> tuple[str, str, str]:
     """Method, path and query."""
     method = _METHODS.get(verb)
