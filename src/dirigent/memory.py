@@ -30,6 +30,8 @@ _TOLERATED = 3
 _REST = 10.0
 """Seconds of the first rest; each further failure doubles it, up to five minutes."""
 _LONGEST_REST = 300.0
+_MOST_DOUBLINGS = 5
+"""After so many the longest rest is reached; a deployment that everybody needs may fail many thousand times."""
 
 
 class _Pulse:
@@ -68,7 +70,8 @@ class MemoryVitals:
         pulse = self._pulses.setdefault(model, _Pulse())
         pulse.failures += 1
         if pulse.failures >= _TOLERATED:
-            pulse.rests_until = monotonic() + min(_REST * 2 ** (pulse.failures - _TOLERATED), _LONGEST_REST)
+            doublings = min(pulse.failures - _TOLERATED, _MOST_DOUBLINGS)
+            pulse.rests_until = monotonic() + min(_REST * 2.0**doublings, _LONGEST_REST)
 
     def healthy(self, model: str) -> bool:
         """True unless the deployment rests now."""

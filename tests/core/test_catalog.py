@@ -66,6 +66,7 @@ def test_every_fault_of_a_document_is_named_at_once() -> None:
         "models.r.candidates[1]",
         "models.r2.candidates[0]",
         "models.loop",
+        "models.a.provider",
         "models.b.provider",
         "models.r.strategy.weights.z",
         "providers.openai.api_key",

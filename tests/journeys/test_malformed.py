@@ -75,8 +75,9 @@ RAW: dict[str, bytes] = {
     "no host": b"GET /v1/models HTTP/1.1\r\n\r\n",
     "two hosts": b"GET /v1/models HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
     "an unknown version": b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",
-    "two lengths": b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
-    "a length and chunks": b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd",
+    "a length and chunks": b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n"
+    b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "a negative length": b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
     "a length that is no number": b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: ten\r\n\r\n",
     "a length beyond all bounds": b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999999999999\r\n\r\n",
@@ -138,7 +139,7 @@ def test_two_hundred_mutilated_requests_leave_the_server_alive(echo_node: Node) 
 
     for _ in range(200):
         answer = said(echo_node, mutilated(chance, whole), patience=0.05)
-        assert answer is None or answer.status < 500 or answer.status in (501, 505), answer.body
+        assert answer is None or answer.status < 500, answer.body
     assert echo_node.process.poll() is None
     assert echo_node.chat().status == 200
 
@@ -177,7 +178,8 @@ def rich() -> dict[str, Any]:
             {"role": "tool", "tool_call_id": "c1", "content": "done"},
             {"role": "user", "content": "and?"},
         ],
-        "temperature": 0.5, "max_tokens": 10, "stop": ["x"], "user": "u", "stream_options": None, "metadata": {"a": "b"},
+        "temperature": 0.5, "max_tokens": 10, "stop": ["x"], "user": "u", "stream_options": None,
+        "metadata": {"a": "b"},
     }  # fmt: skip
 
 

@@ -30,22 +30,23 @@ BAD = """\
     models:
       auto:
         type: router
-        candidates: [nobody, far]
+        candidates: [far, nobody]
         strategy: {type: complexity, weights: {words: 7}}
       far: {type: deployment, provider: vendor, name: m, quality: 2}
       far: {type: deployment, provider: vender, name: m}
       loop: {type: router, candidates: [pool]}
-      pool: {type: router, candidates: [loop]}
+      pool: {type: router, candidates: [loop, nobody]}
       odd: &odd {type: echo, sais: "x"}
     modles: {}
     """
 BAD_LINES = {
     2: "providers.vendor",
     3: "providers.other.type",
-    7: "models.auto.candidates[0]",
+    7: "models.auto.candidates[1]",
     8: "models.auto.strategy.weights.words",
     10: "models.far",
     11: "models.loop",
+    12: "models.pool.candidates[1]",
     13: "models.odd",
     14: "modles",
 }

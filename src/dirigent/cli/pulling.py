@@ -74,24 +74,27 @@ def pull(name: str, folders: tuple[Path, ...], exactly: bool, data: Path | None,
     click.echo(f"{pulled.name} is ready: {pulled.path} ({KIT[pulled.name].megabytes} MB, checked)")
 
 
+_WORDS = {"waiting": "waiting for {}", "checking": "", "fetching": "fetching from {}", "ready": ""}
+"""What is said of each phase; of one that takes a moment, nothing."""
+
+
 class _Bar:
-    """A progress bar on a terminal; a line per phase where nobody looks."""
+    """A line for each phase, and under it a progress bar where a terminal looks on."""
 
     def __init__(self, *, quiet: bool) -> None:
-        console = Console(stderr=True)
+        self._console = Console(stderr=True, highlight=False, quiet=quiet)
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            BarColumn(bar_width=24),
             DownloadColumn(),
             TransferSpeedColumn(),
             TimeRemainingColumn(),
-            console=console,
+            console=self._console,
             transient=True,
-            disable=quiet or not console.is_terminal,
+            disable=quiet or not self._console.is_terminal,
         )
-        self._spoken = quiet or console.is_terminal
         self._task = self._progress.add_task("", total=None)
-        self._phase = ""
+        self._words = ""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -101,8 +104,8 @@ class _Bar:
         self._progress.stop()
 
     def show(self, step: Step) -> None:
-        words = f"{step.phase} {step.source}".strip()
-        self._progress.update(self._task, description=words, completed=step.done, total=step.total)
-        if not self._spoken and words != self._phase:
-            click.echo(words, err=True)
-        self._phase = words
+        words = _WORDS[step.phase].format(step.source)
+        if words and words != self._words:
+            self._console.print(words, soft_wrap=True)
+            self._words = words
+        self._progress.update(self._task, completed=step.done, total=step.total)

@@ -42,7 +42,10 @@ _CONFIG = click.option(
     "--workers", type=click.IntRange(1, MOST_WORKERS), help="Processes that answer on the same port. [default: 1]"
 )
 @data_option
-def serve(config: Path | None, host: str | None, port: int | None, workers: int | None, data: Path | None) -> None:
+@json_option
+def serve(
+    config: Path | None, host: str | None, port: int | None, workers: int | None, data: Path | None, as_object: bool
+) -> None:
     """Start the server. A new data folder gets a commented configuration and a first key.
 
     The configuration is read again when it changes and on SIGHUP; SIGTERM lets running answers finish.
@@ -58,7 +61,13 @@ def serve(config: Path | None, host: str | None, port: int | None, workers: int 
     catalog = _checked_or_end(settings)
 
     def announce(running: Running) -> None:
-        _announce(settings, running, catalog, fresh=fresh)
+        _put_up_notice(settings, running)
+        if as_object:
+            file, key = str(settings.config_file), first_key(settings.data)
+            as_json({"address": running.address, "pid": running.pid, "config": file, "new": fresh, "key": key})
+        else:
+            _welcome(settings, running, catalog, fresh=fresh)
+        sys.stdout.flush()
 
     try:
         if settings.workers == 1:
@@ -153,11 +162,15 @@ def _show_faults(error: InvalidConfiguration, settings: Settings) -> None:
         click.echo(line, err=True)
 
 
-def _announce(settings: Settings, running: Running, catalog: Catalog, *, fresh: bool) -> None:
+def _put_up_notice(settings: Settings, running: Running) -> None:
+    """Tells the other commands where the server is; whole from the first moment on."""
+    draft = settings.data / f"server.json.{running.pid}"
+    draft.write_bytes(json.dumps({"host": running.host, "port": running.port, "pid": running.pid}).encode())
+    draft.replace(settings.data / "server.json")
+
+
+def _welcome(settings: Settings, running: Running, catalog: Catalog, *, fresh: bool) -> None:
     """What a person needs to begin: where, with which key, and a line to paste."""
-    (settings.data / "server.json").write_bytes(
-        json.dumps({"host": running.host, "port": running.port, "pid": running.pid}).encode()
-    )
     key = first_key(settings.data)
     model = "auto" if "auto" in catalog.models else next(iter(catalog.models))
     question = json.dumps({"model": model, "messages": [{"role": "user", "content": "What is a pipeline?"}]})
@@ -167,7 +180,6 @@ def _announce(settings: Settings, running: Running, catalog: Catalog, *, fresh: 
     click.echo("  try it:")
     headers = f"-H 'authorization: Bearer {key}' -H 'content-type: application/json'"
     click.echo(f"curl {running.address}/v1/chat/completions {headers} -d '{question}'")
-    sys.stdout.flush()
 
 
 def _withdraw(settings: Settings) -> None:

@@ -115,6 +115,7 @@ class _Draft:
                 self._fault((section, name), _NAME_RULE)
             kind, faults = reader.read(contract, raw, (section, name))
             self.findings += faults
+            kind = kind or _half(contract, raw, (section, name), faults, reader)
             if kind is not None:
                 kinds[str(name)] = kind
         return kinds
@@ -150,6 +151,17 @@ class _Draft:
                 Finding(("providers", name, *fault.path), fault.message)
                 for fault in _secret_faults(provider, self.secrets)
             ]
+
+
+def _half(
+    contract: type[K], raw: object, path: tuple[str | int, ...], faults: Iterable[Finding], reader: Reader
+) -> K | None:
+    """An entry without its faulty settings, to see what else is wrong with it; it is never published."""
+    faulty = {fault.path[len(path)] for fault in faults if len(fault.path) > len(path)}
+    if not faulty or not isinstance(raw, Mapping):
+        return None
+    kind, others = reader.read(contract, {key: value for key, value in raw.items() if key not in faulty}, path)
+    return None if others else kind
 
 
 def _ordered(edges: Mapping[str, list[str]]) -> tuple[list[str], list[list[str]]]:

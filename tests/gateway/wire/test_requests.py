@@ -89,7 +89,7 @@ async def test_a_method_that_is_not_served_is_refused_as_not_implemented(method:
     async with stage(echo, Limits(linger=0.05)) as server:
         answer = await server.say(method + b" HTTP/1.1\r\nhost: a\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 501 ")
+    assert answer.startswith(b"HTTP/1.1 405 ")
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,7 @@ def _request_line(verb: bytes, address: bytes) -> tuple[str, str, str]:
     """Method, path and query."""
     method = _METHODS.get(verb)
     if method is None:
-        raise Refused(501, "method_not_implemented", f"the method is none of {', '.join(_METHODS.values())}")
+        raise Refused(405, "method_not_allowed", f"the method is none of {', '.join(_METHODS.values())}")
     target = address.decode("ascii")
     if target[0] != "/" and not (target == "*" and method == "OPTIONS"):
         scheme, separator, rest = target.partition("://")

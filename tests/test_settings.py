@@ -1,0 +1,110 @@
+"""Settings come from flags, then from the environment, then from defaults; secrets come by reference."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dirigent.core.ports import Secret
+from dirigent.settings import EnvironmentSecrets, Settings, environment, proxies
+
+
+@pytest.fixture(autouse=True)
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment without anything of ours."""
+    for name in list(os.environ):
+        if name.startswith("DIRIGENT_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+def test_without_anything_the_defaults_hold() -> None:
+    settings = environment({})
+
+    assert settings == Settings()
+    assert settings.config_file == Path(".dirigent/dirigent.yaml")
+
+
+def test_a_variable_wins_over_a_default_and_a_flag_over_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIRIGENT_PORT", "9000")
+    monkeypatch.setenv("DIRIGENT_DATA", "/var/lib/dirigent")
+    monkeypatch.setenv("DIRIGENT_MODELS", os.pathsep.join(("/a", "", "/b")))
+
+    settings = environment({"port": None, "data": Path("here"), "host": None})
+
+    assert (settings.port, settings.data, settings.host) == (9000, Path("here"), "127.0.0.1")
+    assert settings.models == (Path("/a"), Path("/b"))
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIRIGENT_PORT", "")
+
+    assert environment({}).port == 8484
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "bounds"),
+    [
+        ("DIRIGENT_PORT", "eighty", "0 to 65535"),
+        ("DIRIGENT_PORT", "65536", "0 to 65535"),
+        ("DIRIGENT_PORT", "-1", "0 to 65535"),
+        ("DIRIGENT_PORT", "²", "0 to 65535"),
+        ("DIRIGENT_PORT", "9" * 5000, "0 to 65535"),
+        ("DIRIGENT_WORKERS", "0", "1 to 256"),
+        ("DIRIGENT_WORKERS", "1.5", "1 to 256"),
+    ],
+)
+def test_a_variable_that_cannot_be_meant_is_named_with_its_bounds(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, bounds: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ValueError, match=f"{variable} is .*not a whole number from {bounds}"):
+        environment({})
+
+
+def test_proxies_are_read_in_either_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://small:1")
+    monkeypatch.setenv("HTTPS_PROXY", "http://large:1")
+    monkeypatch.setenv("NO_PROXY", "internal")
+
+    found = proxies()
+
+    assert (found.http, found.https, found.exempt) == (None, "http://small:1", "internal")
+
+
+def test_a_secret_comes_from_its_variable_or_its_file_without_white_space(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VENDOR_KEY", "  sk-1\n")
+    (tmp_path / "key").write_text("sk-2\n")
+
+    secrets = EnvironmentSecrets()
+
+    assert secrets.reveal(Secret(env="VENDOR_KEY")) == "sk-1"
+    assert secrets.reveal(Secret(file=str(tmp_path / "key"))) == "sk-2"
+
+
+def test_a_secret_that_is_missing_empty_or_unreadable_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EMPTY", " ")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+
+    secrets = EnvironmentSecrets()
+
+    wanted = [Secret(env="NOWHERE"), Secret(env="EMPTY"), Secret(), Secret(file=str(tmp_path / "none"))]
+    wanted += [Secret(file=str(tmp_path / "binary")), Secret(file=str(tmp_path))]
+    assert [secrets.reveal(secret) for secret in wanted] == [None] * 6
+
+
+def test_a_rotated_secret_is_taken_after_forgetting(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("old")
+    secrets, secret = EnvironmentSecrets(), Secret(file=str(file))
+
+    first = secrets.reveal(secret)
+    file.write_text("new")
+    second = secrets.reveal(secret)
+    secrets.forget()
+
+    assert (first, second, secrets.reveal(secret)) == ("old", "old", "new")
