@@ -1,0 +1,1 @@
+"""Every example in `examples/` does what its comments say."""
