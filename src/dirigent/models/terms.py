@@ -6,7 +6,6 @@ finds `Mietvertrag` and `Vertragsstrafe`, though nobody listed them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from itertools import pairwise
@@ -41,33 +40,59 @@ def terms_in(words: Sequence[str]) -> Terms:
     found: dict[str, tuple[str, ...]] = {}
     different = set(words)
     for word in different:
-        if (lists := _WHOLE.get(word)) is not None:
-            found[word] = lists
-        elif len(word) > _STEM:
-            for stem, lists in _BEGINNINGS.get(word[:_STEM], ()):
-                if word.startswith(stem):
-                    found[stem] = lists
-                    break
-            else:
-                for stem, lists in _ENDINGS.get(word[-_STEM:], ()):
-                    if word.endswith(stem):
-                        found[stem] = lists
-                        break
-    if not _FIRST_WORDS.isdisjoint(different):
-        found |= {" ".join(pair): _PAIRS[pair] for pair in pairwise(words) if pair in _PAIRS}
-    counts = Counter(name for lists in found.values() for name in lists)
+        # What has been looked up is known by its hash alone, so that no word of anybody's prompt is kept.
+        term = _seen.get(hash(word), _UNSEEN)
+        if term is _UNSEEN:
+            if len(_seen) >= _MOST_SEEN:
+                _seen.clear()
+            term = _seen[hash(word)] = _term(word)
+        if term is not None:
+            found[term[0]] = term[1]
+    if firsts := _FIRST_WORDS & different:
+        pairs = [pair for pair in pairwise(words) if pair[0] in firsts]
+        found |= {" ".join(pair): _PAIRS[pair] for pair in pairs if pair in _PAIRS}
+    if not found:
+        return _NOTHING
+    counts = dict.fromkeys(_COUNTED, 0)
+    specialist = 0
+    for lists in found.values():
+        specialist += not _SUBJECTS.isdisjoint(lists)
+        for name in lists:
+            counts[name] += 1
     field = max(FIELDS, key=counts.__getitem__)
+    german, english = counts["de"], counts["en"]
     return Terms(
-        specialist=sum(not _SUBJECTS.isdisjoint(lists) for lists in found.values()),
+        specialist=specialist,
         field=field if counts[field] else "",
         mathematical=counts["mathematics"],
         tasks=counts["tasks"],
         requirements=counts["requirements"],
-        language="de" if counts["de"] and not counts["en"] else "en" if counts["en"] and not counts["de"] else "",
+        language="de" if german and not english else "en" if english and not german else "",
     )
 
 
 _SUBJECTS: Final = frozenset(FIELDS)
+_COUNTED: Final = (*_LISTS, "de", "en", "")
+_NOTHING: Final = Terms(0, "", 0, 0, 0, "")
+_MOST_SEEN: Final = 20_000
+"""About 2 MB; then it starts anew."""
+_UNSEEN: Final = ("", ())
+_seen: dict[int, tuple[str, tuple[str, ...]] | None] = {}
+
+
+def _term(word: str) -> tuple[str, tuple[str, ...]] | None:
+    """The term by which a word counts, and its lists; None for most words."""
+    if (lists := _WHOLE.get(word)) is not None:
+        return word, lists
+    if len(word) <= _STEM:
+        return None
+    for stem, lists in _BEGINNINGS.get(word[:_STEM], ()):
+        if word.startswith(stem):
+            return stem, lists
+    for stem, lists in _ENDINGS.get(word[-_STEM:], ()):
+        if word.endswith(stem):
+            return stem, lists
+    return None
 
 
 def _listed(name: str) -> Iterator[tuple[str, str]]:

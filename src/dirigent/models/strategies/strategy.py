@@ -13,7 +13,7 @@ from dirigent.core.messages import Audio, Image, Request
 from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
 from dirigent.core.run import Run
-from dirigent.core.usage import Money, Usage
+from dirigent.core.usage import Money, Tariff, Usage
 from dirigent.models.features import Features, measure
 
 __all__ = ["Question", "Ranking", "Strategy"]
@@ -68,8 +68,13 @@ class Question:
 
     def cost(self, name: str) -> Money | None:
         """The expected cost of this request at a candidate; None where its price is unknown."""
-        price = self.profile(name).price
-        return None if price is None else price.cost(Usage(self.features.context_tokens, self._output))
+        profile = self.profile(name)
+        tariff = self.run.catalog.kept.get(id(profile))
+        if tariff is None:
+            if profile.price is None:
+                return None
+            tariff = self.run.catalog.kept[id(profile)] = Tariff(profile.price)
+        return tariff.cost(Usage(self.features.context_tokens, self._output))
 
     def latency(self, name: str) -> float | None:
         """Expected seconds until a candidate's answer is complete; None before anything was measured."""
