@@ -80,7 +80,9 @@ class Router(Model, frozen=True):
         able = [name for name in self.candidates if name not in ruled_out]
         spare = [name for name in self.fallback if name not in ruled_out and name not in able]
         question = Question(request, run, able or spare or self.candidates, self.candidates)
-        if able:
+        if len(able) == 1 and not thorough:  # whom the strategy would choose is clear, so nothing need be measured
+            ranking = Ranking((able[0],), f"{able[0]} is the only candidate that can take this request")
+        elif able:
             ranking = await self.strategy.order(question)
         else:
             ranking = Ranking(
