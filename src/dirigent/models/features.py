@@ -1,7 +1,7 @@
 """What can be measured of a request without asking anybody: the facts that rules and strategies decide by.
 
-Measuring a prompt of a kilobyte takes a tenth of a millisecond. A long text is looked at in its beginning and its end;
-counts are then scaled up to its whole length, so they are estimates, and `sampled` says so.
+Measuring a prompt of a kilobyte takes one or two tenths of a millisecond. A long text is looked at in its beginning and
+its end; counts are then scaled up to its whole length, so they are estimates, and `sampled` says so.
 """
 
 from __future__ import annotations
