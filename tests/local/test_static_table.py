@@ -98,7 +98,7 @@ def test_a_hostile_text_costs_milliseconds_at_most() -> None:
     for text in hostile:
         SHIPPED.vector(text)
 
-    assert perf_counter() - began < 0.1  # typically 3 ms; ten times that and more is left for a busy machine
+    assert perf_counter() - began < 1  # typically 3 ms; quadratic work would take minutes
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: b"X" + raw[1:], lambda raw: raw + b"\0"])

@@ -24,8 +24,8 @@ def descriptors() -> int:
 
 
 async def closed(vendor: Provider, since: float) -> None:
-    await asyncio.wait_for(vendor.visits[-1].gone.wait(), 1)
-    assert time.monotonic() - since < 0.1
+    await asyncio.wait_for(vendor.visits[-1].gone.wait(), 5)
+    assert time.monotonic() - since < 2.0
 
 
 async def test_cancelled_before_the_head() -> None:
@@ -160,7 +160,7 @@ async def test_a_reader_that_is_cancelled_as_the_news_comes_in_does_not_run_twic
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-        await asyncio.wait_for(vendor.visits[-1].gone.wait(), 1)
+        await asyncio.wait_for(vendor.visits[-1].gone.wait(), 5)
 
     assert client.working == 0
 

@@ -37,7 +37,7 @@ class Domain(Strategy, frozen=True):
     unsure_below: Annotated[float, Meta(ge=0, le=1)] = 0.6
     """The encoder is asked where the word table gives the best candidate less than this probability of being right."""
     encoder: bool = True
-    """Whether the encoder is asked at all. It takes 15 to 200 milliseconds, as busy as the machine is, and 50 to 90 MB."""
+    """Whether the encoder is asked at all. It takes 15 to 200 milliseconds on a busy machine, and 50 to 90 MB."""
     patience: Annotated[float, Meta(gt=0, le=5)] = 0.25
     """Seconds after which the word table's word stands, because the encoder is still loading or busy."""
     examples: Mapping[str, tuple[str, ...]] = {}
