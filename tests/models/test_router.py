@@ -337,3 +337,17 @@ def test_a_model_named_twice_is_refused_with_its_place() -> None:
         ("models.auto.fallback[0]", "'b' is already a candidate, and as such asked before"),
         ("models.auto.fallback[2]", "'c' is already a fallback"),
     ]
+
+
+async def test_where_one_candidate_alone_can_answer_nothing_is_measured_and_an_explanation_still_measures() -> None:
+    world = World({"one": echo("one"), "auto": router("one", strategy="complexity")})
+    run = world.run()
+
+    await world.events("auto", run=run)
+    (explained,) = await world.run().explain("auto", request("hello", "auto"))
+
+    (decided,) = run.record.decisions
+    assert decided.chosen == explained.chosen == "one"
+    assert decided.reason == "one is the only candidate that can take this request"
+    assert decided.features == {}
+    assert explained.features["words"] == 1
