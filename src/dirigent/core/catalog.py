@@ -16,6 +16,7 @@ from dirigent.core.model import Model
 from dirigent.core.ports import Listings, Secret, Secrets
 from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind, Reader, nearest
+from dirigent.core.usage import Tariff
 
 __all__ = ["Catalog", "publishable"]
 
@@ -38,6 +39,7 @@ class Catalog:
         self.providers = providers
         self.models = models
         self.profiles = profiles
+        self._tariffs = {name: Tariff(profile.price) for name, profile in profiles.items() if profile.price is not None}
         self.kept: dict[int, Any] = {}
         """What its models have worked out once for all their answers, by the model's identity."""
         self.published = int(time())
@@ -54,6 +56,10 @@ class Catalog:
         """What is known of the model called `name`. Raises UnknownModel."""
         self.answering(name)
         return self.profiles[name]
+
+    def tariff(self, name: str) -> Tariff | None:
+        """The price of the model called `name`, made ready; None where it is unknown."""
+        return self._tariffs.get(name)
 
     def provider(self, name: str) -> Kind:
         """The provider called `name`, which publishing has made sure of."""

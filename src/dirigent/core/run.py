@@ -16,7 +16,7 @@ from dirigent.core.messages import Request
 from dirigent.core.ports import Ports
 from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
-from dirigent.core.usage import Money, Usage
+from dirigent.core.usage import Money, Tariff, Usage
 
 __all__ = ["Answering", "Attempt", "Published", "Record", "Run"]
 
@@ -55,6 +55,10 @@ class Published(Protocol):
 
     def profile(self, name: str) -> Profile:
         """What is known of `name`. Raises UnknownModel."""
+        ...
+
+    def tariff(self, name: str) -> Tariff | None:
+        """The price of `name`, made ready for many answers; None where it is unknown."""
         ...
 
     def provider(self, name: str) -> Kind:

@@ -22,7 +22,7 @@ from dirigent.core.profile import Profile
 from dirigent.core.registry import nearest
 from dirigent.core.run import Attempt, Run
 from dirigent.core.usage import Price, Tariff, Usage
-from dirigent.dialects.dialect import Dialect
+from dirigent.dialects.dialect import Dialect, StreamReader
 from dirigent.models.providers.provider import Address, Provider
 
 __all__ = ["Deployment"]
@@ -60,7 +60,7 @@ class Deployment(Model, frozen=True):
     timeouts: Timeouts = Timeouts()
     """How long to wait for the connection, the first byte, between two pieces, and for all of it, in seconds."""
 
-    async def answer(self, request: Request, run: Run) -> Answer:  # noqa: PLR0912  four ways for an answer to come
+    async def answer(self, request: Request, run: Run) -> Answer:
         """Asks the provider. Raises what went wrong in our own words; an answer left early closes the connection."""
         bound = run.catalog.kept.get(id(self)) or self._bound(run)
         dialect = bound.dialect
@@ -70,30 +70,15 @@ class Deployment(Model, frozen=True):
                     yield event
             return
         attempt = _Attempt(run)
-        headers: Headers = ()
         try:
             body, verbatim = self._body(dialect, request)
-            address = bound.address or await self._address(bound, run)
-            headers = address.headers
-            call = HttpCall(address.origin, address.path, headers, body)
-            try:
-                http = await run.ports.http.open(call, self._within(run))
-            except Unavailable:
-                if bound.provider.lasting:
-                    raise
-                # What stood at an address that does not last has ended. Its provider waits for the next one, or says
-                # how it stands; a moment later, because a process that is ending still looks alive.
-                await asyncio.sleep(_MOMENT)
-                address = await bound.provider.address(self.name, run)
-                headers = address.headers
-                call = HttpCall(address.origin, address.path, headers, body)
-                http = await run.ports.http.open(call, self._within(run))
+            http = await self._opened(bound, body, run, attempt)
             try:
                 if http.status != 200:
                     raise dialect.read_error(http.status, await http.read(), _retry_after(http))
                 if request.stream or dialect.always_streams:
-                    passed = _witnessed(http, dialect, request, attempt) if verbatim else _read(http, dialect, attempt)
-                    async with aclosing(passed) as events:
+                    reader = _Passing(dialect, request, attempt) if verbatim else dialect.reader()
+                    async with aclosing(_streamed(http, dialect, reader, attempt)) as events:
                         async for event in events:
                             yield event
                 elif verbatim:
@@ -108,7 +93,7 @@ class Deployment(Model, frozen=True):
             finally:
                 http.close()
         except DirigentError as error:
-            _hush(error, headers)
+            _hush(error, attempt.headers)
             attempt.failed(error)
             raise
         except BaseException:  # cancelled, or left by whoever read it: neither is the provider's fault
@@ -121,16 +106,30 @@ class Deployment(Model, frozen=True):
         provider = run.catalog.provider(self.provider)
         if not isinstance(provider, Provider):
             raise Misconfigured(f"{self.provider!r} is not a provider")
-        price = run.catalog.profile(run.model).price
-        bound = _Bound(self, provider, Tariff(price) if price is not None else None)
+        bound = _Bound(self, provider, run.catalog.tariff(run.model))
         run.catalog.kept[id(self)] = bound
         return bound
 
-    async def _address(self, bound: _Bound, run: Run) -> Address:
-        address = await bound.provider.address(self.name, run)
+    async def _opened(self, bound: _Bound, body: bytes, run: Run, attempt: _Attempt) -> HttpAnswer:
+        """The provider's answer, whose head is there."""
+        try:
+            return await self._sent(bound, body, run, attempt)
+        except Unavailable:
+            if bound.provider.lasting or not attempt.headers:
+                raise
+        # What stood at an address that does not last has ended. Its provider waits for the next one, or says how it
+        # stands; a moment later, because a process that is ending still looks alive.
+        await asyncio.sleep(_MOMENT)
+        return await self._sent(bound, body, run, attempt)
+
+    async def _sent(self, bound: _Bound, body: bytes, run: Run, attempt: _Attempt) -> HttpAnswer:
+        address = bound.address or await bound.provider.address(self.name, run)
         if bound.provider.lasting:
             bound.address = address
-        return address
+        attempt.headers = address.headers
+        return await run.ports.http.open(
+            HttpCall(address.origin, address.path, address.headers, body), self._within(run)
+        )
 
     def _body(self, dialect: Dialect, request: Request) -> tuple[bytes, bool]:
         """What goes out, and whether it is the caller's own bytes, so that the answer's may come back."""
@@ -203,7 +202,7 @@ class _Bound:
 class _Attempt:
     """One try at one deployment: it measures, and tells the record and the vitals how it ended."""
 
-    __slots__ = ("_began", "_first", "_model", "_record", "_vitals", "usage")
+    __slots__ = ("_began", "_first", "_model", "_record", "_vitals", "headers", "usage")
 
     def __init__(self, run: Run) -> None:
         self._model = run.model
@@ -211,6 +210,8 @@ class _Attempt:
         self._vitals = run.ports.vitals
         self._began = monotonic()
         self._first: float | None = None
+        self.headers: Headers = ()
+        """What the request was signed with; empty until it is sent."""
         self.usage: Usage | None = None
 
     def began(self) -> None:
@@ -245,33 +246,26 @@ class _Attempt:
             self._vitals.failed(self._model)
 
 
-async def _witnessed(http: HttpAnswer, dialect: Dialect, request: Request, attempt: _Attempt) -> Answer:
-    """A stream as it comes, watched."""
-    witness = dialect.witness(hide_usage=not request.include_usage, choices=request.choices)
-    first = True
-    async with aclosing(http.chunks()) as chunks:
-        async for chunk in chunks:
-            if first and chunk.startswith(b"{"):
-                for event in await _unstreamed(chunk, chunks, dialect):
-                    attempt.saw(event)
-                    yield event
-                return
-            first = False
-            data = witness.feed(chunk)
-            attempt.usage = witness.usage
-            if data:
-                attempt.began()
-                yield Verbatim(data)
-    data = witness.end()
-    attempt.usage = witness.usage
-    if data:
-        attempt.began()
-        yield Verbatim(data)
+class _Passing:
+    """Reads a verbatim stream as one that goes through: each piece is an event, and its usage is learnt on the way."""
+
+    def __init__(self, dialect: Dialect, request: Request, attempt: _Attempt) -> None:
+        self._witness = dialect.witness(hide_usage=not request.include_usage, choices=request.choices)
+        self._attempt = attempt
+
+    def feed(self, data: bytes) -> Sequence[Event]:
+        return self._passed(self._witness.feed(data))
+
+    def end(self) -> Sequence[Event]:
+        return self._passed(self._witness.end())
+
+    def _passed(self, data: bytes) -> Sequence[Event]:
+        self._attempt.usage = self._witness.usage
+        return (Verbatim(data),) if data else ()
 
 
-async def _read(http: HttpAnswer, dialect: Dialect, attempt: _Attempt) -> Answer:
-    """A stream in our own words."""
-    reader = dialect.reader()
+async def _streamed(http: HttpAnswer, dialect: Dialect, reader: StreamReader, attempt: _Attempt) -> Answer:
+    """The events of a stream as they come."""
     first = True
     async with aclosing(http.chunks()) as chunks:
         async for chunk in chunks:

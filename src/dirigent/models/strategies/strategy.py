@@ -13,7 +13,7 @@ from dirigent.core.messages import Audio, Image, Request
 from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
 from dirigent.core.run import Run
-from dirigent.core.usage import Money, Tariff, Usage
+from dirigent.core.usage import Money, Usage
 from dirigent.models.features import Features, measure
 
 __all__ = ["Question", "Ranking", "Strategy"]
@@ -68,13 +68,8 @@ class Question:
 
     def cost(self, name: str) -> Money | None:
         """The expected cost of this request at a candidate; None where its price is unknown."""
-        profile = self.profile(name)
-        tariff = self.run.catalog.kept.get(id(profile))
-        if tariff is None:
-            if profile.price is None:
-                return None
-            tariff = self.run.catalog.kept[id(profile)] = Tariff(profile.price)
-        return tariff.cost(Usage(self.features.context_tokens, self._output))
+        tariff = self.run.catalog.tariff(name)
+        return None if tariff is None else tariff.cost(Usage(self.features.context_tokens, self._output))
 
     def latency(self, name: str) -> float | None:
         """Expected seconds until a candidate's answer is complete; None before anything was measured."""
