@@ -26,7 +26,7 @@ from dirigent.core.ports import HttpCall, Ports, Timeouts
 from dirigent.core.registry import Reader
 from dirigent.core.run import Run
 from dirigent.local.embedder import LocalEmbedder
-from dirigent.memory import MemoryListings, MemoryObserver, MemorySecrets, MemoryVitals, NoLocalModels
+from dirigent.memory import MemoryListings, MemoryObserver, MemorySecrets, MemoryVitals, NoLocalModels, NoSpeech
 from dirigent.models import MODELS
 from dirigent.models.providers import PROVIDERS
 from dirigent.models.providers.provider import Provider
@@ -113,6 +113,7 @@ async def decided() -> list[Timing]:
         http=_Instant(),
         local=NoLocalModels(),
         embedder=embedder,
+        speech=NoSpeech(),
         listings=MemoryListings(),
         vitals=MemoryVitals(),
         secrets=MemorySecrets(),

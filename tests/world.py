@@ -15,16 +15,25 @@ from dirigent.core.messages import Message, Request, Response, Text
 from dirigent.core.ports import Http, Listing, LocalModels, Ports
 from dirigent.core.registry import Reader
 from dirigent.core.run import Run
-from dirigent.memory import MemoryListings, MemoryObserver, MemorySecrets, MemoryVitals, NoEmbedder, NoLocalModels
+from dirigent.memory import (
+    MemoryListings,
+    MemoryObserver,
+    MemorySecrets,
+    MemoryVitals,
+    NoEmbedder,
+    NoLocalModels,
+    NoSpeech,
+)
 from dirigent.models import MODELS
 from dirigent.models.providers import PROVIDERS
 from dirigent.models.providers.provider import Provider
 from dirigent.models.strategies import STRATEGIES
 from dirigent.net import HttpClient
+from dirigent.policies import POLICIES
 
 __all__ = ["KEY", "READER", "World", "ask", "request", "until_it_fails"]
 
-READER = Reader((MODELS, PROVIDERS, STRATEGIES))
+READER = Reader((MODELS, PROVIDERS, STRATEGIES, POLICIES))
 KEY = "sk-this-is-never-shown-to-anybody"
 """The credential under the variable `KEY` in every world."""
 
@@ -54,6 +63,7 @@ class World:
             http=http or HttpClient(),
             local=local or NoLocalModels(),
             embedder=NoEmbedder(),
+            speech=NoSpeech(),
             listings=MemoryListings(listings),
             vitals=self.vitals,
             secrets=MemorySecrets({"KEY": KEY, **(secrets or {})}),

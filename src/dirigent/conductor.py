@@ -10,7 +10,7 @@ from dirigent.core.events import Answer
 from dirigent.core.identity import Principal, Priority
 from dirigent.core.messages import Request
 from dirigent.core.ports import Ports
-from dirigent.core.run import Run
+from dirigent.core.run import MAX_TRIES, Answering, Run
 
 __all__ = ["Conductor"]
 
@@ -37,14 +37,26 @@ class Conductor:
         priority: Priority = "normal",
         purpose: str | None = None,
         sticky: str | None = None,
+        trace: str | None = None,
+        tries: int = MAX_TRIES,
     ) -> Run:
         """A new run on the present catalog, which begins with the model called `model`."""
-        return Run(run_id, model, self.catalog, self.ports, principal, self.seconds, priority, purpose, sticky)
+        return Run(
+            run_id, model, self.catalog, self.ports, principal, self.seconds, priority, purpose, sticky, trace, tries
+        )
 
     def answer(self, request: Request, run: Run) -> Answer:
         """The events of the model with which `run` begins. Raises UnknownModel at once."""
-        return run.catalog.answering(run.model).answer(request, run)
+        return self._facing(run).answer(request, run)
 
     async def explain(self, request: Request, run: Run) -> Sequence[Decision]:
         """The decisions that would be taken on `request`; nobody is asked. Empty where no router stands in the way."""
-        return await run.catalog.answering(run.model).explain(request, run)
+        return await self._facing(run).explain(request, run)
+
+    async def count(self, request: Request, run: Run) -> int:
+        """How many input tokens the request has for the model with which `run` begins; nobody answers it."""
+        return await self._facing(run).count(request, run)
+
+    @staticmethod
+    def _facing(run: Run) -> Answering:
+        return run.catalog.facing(run.model)

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from dirigent.core.errors import Unavailable
+from dirigent.core.messages import Sound, Transcript
 from dirigent.core.ports import Listing, LocalEndpoint, LocalSetup, LocalState, Secret
 from dirigent.core.subjects import SUBJECTS, Reading
 
@@ -20,6 +21,7 @@ __all__ = [
     "MemoryVitals",
     "NoEmbedder",
     "NoLocalModels",
+    "NoSpeech",
     "NoSubjects",
 ]
 
@@ -154,6 +156,27 @@ class NoEmbedder:
     def subjects(self, examples: Mapping[str, Sequence[str]]) -> NoSubjects:
         """A reader to whom every subject is as likely as any other."""
         return NoSubjects((*SUBJECTS, *(name for name in examples if name not in SUBJECTS)))
+
+
+class NoSpeech:
+    """A node that neither speaks nor listens."""
+
+    async def speak(self, text: str, *, voice: str, format: str, speed: float) -> Sound:
+        """Raises Unavailable."""
+        raise Unavailable("this node has no voices")
+
+    async def transcribe(
+        self,
+        audio: bytes,
+        *,
+        language: str | None,
+        prompt: str | None,
+        translate: bool,
+        words: bool,
+        temperature: float,
+    ) -> Transcript:
+        """Raises Unavailable."""
+        raise Unavailable("this node has no recogniser of speech")
 
 
 class NoSubjects:

@@ -38,7 +38,7 @@ from dirigent.local.embedder import LocalEmbedder
 from dirigent.local.kit import BETTER, DEFAULT, SMALL
 from dirigent.local.supervisor import LocalModels
 from dirigent.local.weights import locate
-from dirigent.memory import MemoryVitals
+from dirigent.memory import MemoryVitals, NoSpeech
 from dirigent.models import MODELS
 from dirigent.models.deployment import Deployment
 from dirigent.models.providers import PROVIDERS
@@ -46,6 +46,7 @@ from dirigent.models.providers.llama_cpp import LlamaCpp
 from dirigent.models.providers.provider import Provider
 from dirigent.models.strategies import STRATEGIES
 from dirigent.net import HttpClient, Proxies
+from dirigent.policies import POLICIES
 from dirigent.settings import EnvironmentSecrets, Settings, proxies
 from dirigent.telemetry.logs import LogObserver
 
@@ -81,7 +82,7 @@ def client(settings: Settings) -> HttpClient:
 
 def reader() -> Reader:
     """The reader of all kinds, those of installed plug-ins included."""
-    return Reader(registry.with_plugins() for registry in (MODELS, PROVIDERS, STRATEGIES))
+    return Reader(registry.with_plugins() for registry in (MODELS, PROVIDERS, STRATEGIES, POLICIES))
 
 
 def checked(settings: Settings) -> tuple[Sheet, Catalog]:
@@ -158,6 +159,7 @@ class _Node:
             http=http,
             local=local,
             embedder=embedder,
+            speech=NoSpeech(),
             listings=self._listings,
             vitals=MemoryVitals(),
             secrets=self._secrets,

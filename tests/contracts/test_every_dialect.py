@@ -216,7 +216,7 @@ def watched(dialect: Dialect, stream: Sequence[bytes], choices: int, *, hide_usa
 def test_a_request_that_is_written_and_read_again_is_the_same(dialect: Dialect, request: Request) -> None:
     body = dialect.write_request(request, "m")
 
-    again = dialect.read_request(body).changed(include_usage=False)
+    again = dialect.read_request(body).changed(include_usage=False, dialect="")
 
     assert msgspec.structs.replace(again, messages=tuple(again.messages)) == request
 
@@ -336,7 +336,7 @@ def test_a_caller_who_did_not_ask_for_usage_gets_none_in_a_stream(dialect: Diale
     ],
 )
 def test_an_error_that_is_written_keeps_its_words(dialect: Dialect, error: DirigentError) -> None:
-    again = dialect.read_error(400, dialect.write_error(error, "a_kind"), None)
+    again = dialect.read_error(400, dialect.write_error(error, 400, "a_kind", "r"), None)
 
     assert again.message == error.message
     assert again.param == error.param
@@ -345,7 +345,9 @@ def test_an_error_that_is_written_keeps_its_words(dialect: Dialect, error: Dirig
 @every_dialect
 def test_an_error_in_a_stream_is_read_as_an_error(dialect: Dialect) -> None:
     writer = dialect.writer(asking(), "id-1", 1_760_000_000)
-    stream = writer.write(TextDelta("half")) + writer.fail(dialect.write_error(Unavailable("gone"), "api_error"))
+    stream = writer.write(TextDelta("half")) + writer.fail(
+        dialect.write_error(Unavailable("gone"), 503, "api_error", "r")
+    )
 
     with pytest.raises(Unavailable, match="gone"):
         read(dialect, [stream])

@@ -283,7 +283,7 @@ async def test_a_refusal_of_the_request_keeps_the_providers_words_type_param_and
         error = await failed(world)
 
     assert isinstance(error, Rejected)
-    assert json.loads(OpenAIChat().write_error(error, "x"))["error"] == told
+    assert json.loads(OpenAIChat().write_error(error, 400, "x", "r"))["error"] == told
     assert not error.fallback
     assert world.vitals.healthy("m")
 

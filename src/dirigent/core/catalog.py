@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from time import time
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 from dirigent.core.errors import Finding, InvalidConfiguration, UnknownModel
 from dirigent.core.model import Model
+from dirigent.core.policy import Policy, governed
 from dirigent.core.ports import Listings, Secret, Secrets
 from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind, Reader, nearest
+from dirigent.core.run import Answering
 from dirigent.core.usage import Tariff
 
 __all__ = ["Catalog", "publishable"]
@@ -24,7 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}")
 _NAME_RULE = (
     "a name has letters, digits and . _ : / + - only, starts with a letter or digit, and has 128 characters at most"
 )
-_SECTIONS = ("providers", "models")
+_SECTIONS = ("providers", "models", "policies")
 K = TypeVar("K", bound=Kind)
 
 
@@ -32,7 +34,14 @@ class Catalog:
     """All providers and models of one revision. A run keeps the catalog with which it began."""
 
     def __init__(
-        self, revision: str, providers: Mapping[str, Kind], models: Mapping[str, Model], profiles: Mapping[str, Profile]
+        self,
+        revision: str,
+        providers: Mapping[str, Kind],
+        models: Mapping[str, Model],
+        profiles: Mapping[str, Profile],
+        *,
+        rules: Mapping[str, Sequence[Policy]] = {},
+        outer: Sequence[Policy] = (),
     ) -> None:
         self.revision = revision
         """The first 12 hex digits of the SHA-256 of the canonical configuration."""
@@ -40,22 +49,24 @@ class Catalog:
         self.models = models
         self.profiles = profiles
         self._tariffs = {name: Tariff(profile.price) for name, profile in profiles.items() if profile.price is not None}
-        self.kept: dict[int, Any] = {}
-        """What its models have worked out once for all their answers, by the model's identity."""
+        self.kept: dict[Any, Any] = {}
+        """What its models have worked out once for all their answers, each under a key of its own."""
         self.published = int(time())
         """When this snapshot was made, in seconds since 1970."""
+        self._inner = {name: governed(model, rules.get(name, ())) for name, model in models.items()}
+        self._outer = {name: governed(inner, outer) for name, inner in self._inner.items()} if outer else self._inner
 
-    def answering(self, name: str) -> Model:
-        """The model called `name`. Raises UnknownModel with the nearest name that exists."""
-        model = self.models.get(name)
-        if model is None:
-            raise UnknownModel(f"there is no model {name!r}{nearest(name, self.models)}", param="model")
-        return model
+    def answering(self, name: str) -> Answering:
+        """The model called `name` with its policies. Raises UnknownModel with the nearest name that exists."""
+        return self._inner.get(name) or self._unknown(name)
+
+    def facing(self, name: str) -> Answering:
+        """The same for a caller from outside: the policies that govern everybody stand around it as well."""
+        return self._outer.get(name) or self._unknown(name)
 
     def profile(self, name: str) -> Profile:
         """What is known of the model called `name`. Raises UnknownModel."""
-        self.answering(name)
-        return self.profiles[name]
+        return self.profiles.get(name) or self._unknown(name)
 
     def tariff(self, name: str) -> Tariff | None:
         """The price of the model called `name`, made ready; None where it is unknown."""
@@ -64,6 +75,9 @@ class Catalog:
     def provider(self, name: str) -> Kind:
         """The provider called `name`, which publishing has made sure of."""
         return self.providers[name]
+
+    def _unknown(self, name: str) -> NoReturn:
+        raise UnknownModel(f"there is no model {name!r}{nearest(name, self.models)}", param="model")
 
 
 def publishable(
@@ -75,7 +89,9 @@ def publishable(
     draft.check()
     if draft.findings:
         raise InvalidConfiguration(draft.findings)
-    return Catalog(_digest(document), draft.providers, draft.models, draft.profiles)
+    return Catalog(
+        _digest(document), draft.providers, draft.models, draft.profiles, rules=draft.rules, outer=draft.outer
+    )
 
 
 class _Draft:
@@ -88,6 +104,8 @@ class _Draft:
         self.providers: dict[str, Kind] = {}
         self.models: dict[str, Model] = {}
         self.profiles: dict[str, Profile] = {}
+        self.rules: dict[str, tuple[Policy, ...]] = {}
+        self.outer: tuple[Policy, ...] = ()
         self._named: dict[str, set[str]] = {section: set() for section in _SECTIONS}
 
     def profile(self, name: str) -> Profile:
@@ -105,7 +123,8 @@ class _Draft:
                 hint = f"{nearest(str(key), _SECTIONS)}; known are {', '.join(_SECTIONS)}"
                 self._fault((key,), f"there is no section {key!r} here{hint}")
         self.providers |= self._section("providers", provider, document, reader)
-        self.models |= self._section("models", Model, document, reader)
+        self.models |= self._section("models", Model, self._without_rules(document, reader), reader)
+        self.outer = self._policies(document.get("policies"), ("policies",), reader)
 
     def _section(self, section: str, contract: type[K], document: Mapping[str, Any], reader: Reader) -> dict[str, K]:
         entries = document.get(section)
@@ -125,6 +144,33 @@ class _Draft:
             if kind is not None:
                 kinds[str(name)] = kind
         return kinds
+
+    def _without_rules(self, document: Mapping[str, Any], reader: Reader) -> Mapping[str, Any]:
+        """The document with each model's policies taken out and read: they stand around it, whatever its kind."""
+        models = document.get("models")
+        if not isinstance(models, Mapping):
+            return document
+        bare = dict(models)
+        for name, raw in models.items():
+            if isinstance(raw, Mapping) and "policies" in raw:
+                self.rules[str(name)] = self._policies(raw["policies"], ("models", name, "policies"), reader)
+                bare[name] = {key: value for key, value in raw.items() if key != "policies"}
+        return {**document, "models": bare}
+
+    def _policies(self, entries: object, path: tuple[str | int, ...], reader: Reader) -> tuple[Policy, ...]:
+        if entries is None:
+            return ()
+        if not isinstance(entries, list | tuple):
+            self._fault(path, "expected a list of policies, the outermost first")
+            return ()
+        policies: list[Policy] = []
+        for index, raw in enumerate(entries):
+            policy, faults = reader.read(Policy, raw, (*path, index))
+            self.findings += faults
+            if policy is not None:
+                self.findings += [Finding((*path, index, *fault.path), fault.message) for fault in policy.faults()]
+                policies.append(policy)
+        return tuple(policies)
 
     def _fault(self, path: tuple[str | int, ...], message: str) -> None:
         self.findings.append(Finding(path, message))

@@ -12,9 +12,11 @@ from dirigent.core.usage import Usage
 __all__ = [
     "Audio",
     "Choice",
+    "Embedding",
     "File",
     "FinishReason",
     "Image",
+    "Job",
     "Message",
     "Opaque",
     "Part",
@@ -24,21 +26,46 @@ __all__ = [
     "Response",
     "Role",
     "Schema",
+    "Segment",
+    "Sound",
+    "Speech",
+    "Task",
     "Text",
     "Tool",
     "ToolCall",
     "ToolChoice",
+    "Transcript",
+    "Transcription",
+    "Unread",
     "Wire",
+    "Word",
 ]
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+Task = Literal[
+    "chat",
+    "completions",
+    "embeddings",
+    "image_edits",
+    "image_variations",
+    "images",
+    "moderations",
+    "speech",
+    "transcriptions",
+    "translations",
+]
+"""What a request wants done: a conversation, or one of the jobs beside it."""
+
+# A part's `cache` is the mark that everything up to here may be kept in the provider's prompt cache: the caller's
+# `cache_control` object as it came, sub-fields that nobody here knows included.
 
 
 class Text(msgspec.Struct, frozen=True):
     """A stretch of text."""
 
     text: str
+    cache: msgspec.Raw | None = None
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -46,6 +73,7 @@ class Image(msgspec.Struct, frozen=True):
 
     url: str
     detail: str | None = None
+    cache: msgspec.Raw | None = None
 
 
 class Audio(msgspec.Struct, frozen=True):
@@ -54,20 +82,40 @@ class Audio(msgspec.Struct, frozen=True):
     data: str = ""
     format: str = ""
     reference: str | None = None
+    transcript: str | None = None
+    """What is said in it; with the sound of an answer."""
+    expires: int | None = None
+    """Until when the reference holds, in seconds since 1970; with the sound of an answer."""
 
 
 class File(msgspec.Struct, frozen=True):
-    """A document, by provider's id or base64-encoded."""
+    """A document: by provider's id, by address, or with its contents."""
 
     data: str | None = None
+    """Base64, or a `data:` URL."""
     name: str | None = None
     reference: str | None = None
+    url: str | None = None
+    media_type: str | None = None
+    """Of `data` where that is no `data:` URL, such as `application/pdf`."""
+    cache: msgspec.Raw | None = None
 
 
 class Reasoning(msgspec.Struct, frozen=True):
-    """What the model thought aloud before it answered."""
+    """What the model thought before it answered; what a provider has sealed goes back byte for byte, or not at all.
 
-    text: str
+    A stretch without text may still carry a seal, for some providers only show that they have thought.
+    """
+
+    text: str = ""
+    signature: str | None = None
+    """The provider's proof that the text is its own."""
+    sealed: str | None = None
+    """Thoughts that only their issuer can read."""
+    id: str | None = None
+    """The provider's name for this stretch, where its dialect has one."""
+    issuer: str = ""
+    """The dialect in which signature, seal and id mean something."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -82,6 +130,9 @@ class ToolCall(msgspec.Struct, frozen=True):
     id: str
     name: str
     arguments: str
+    signature: str | None = None
+    """The seal that some providers (Gemini) put on a call; it goes back with it."""
+    cache: msgspec.Raw | None = None
 
 
 class Opaque(msgspec.Struct, frozen=True):
@@ -104,6 +155,10 @@ class Message(msgspec.Struct, frozen=True):
     name: str | None = None
     call: str | None = None
     """For role `tool`: the id of the call that this answers."""
+    failed: bool = False
+    """For role `tool`: the tool says that it did not work."""
+    cache: msgspec.Raw | None = None
+    """A cache mark on the message as a whole, such as on the result of a tool."""
 
     @property
     def text(self) -> str:
@@ -118,6 +173,7 @@ class Tool(msgspec.Struct, frozen=True):
     description: str | None = None
     parameters: Mapping[str, Any] | None = None
     strict: bool | None = None
+    cache: msgspec.Raw | None = None
 
 
 class ToolChoice(msgspec.Struct, frozen=True):
@@ -136,6 +192,49 @@ class Schema(msgspec.Struct, frozen=True):
     strict: bool | None = None
 
 
+class Embedding(msgspec.Struct, frozen=True):
+    """The job of turning texts, or texts as tokens, into vectors."""
+
+    texts: tuple[str | tuple[int, ...], ...]
+    dimensions: int | None = None
+    base64: bool = False
+    """Whether the caller wants each vector as base64 of little-endian 32-bit floats."""
+
+
+class Speech(msgspec.Struct, frozen=True):
+    """The job of speaking a text."""
+
+    text: str
+    voice: str = "alloy"
+    format: str = "mp3"
+    speed: float = 1.0
+    instructions: str | None = None
+
+
+class Transcription(msgspec.Struct, frozen=True):
+    """The job of writing down what is said; with `translate`, in English."""
+
+    audio: bytes
+    name: str = "audio"
+    language: str | None = None
+    prompt: str | None = None
+    format: str = "json"
+    temperature: float = 0.0
+    words: bool = False
+    segments: bool = False
+    translate: bool = False
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """A job that only providers of the caller's own dialect can do: its bytes go on as they are."""
+
+    texts: tuple[str, ...] = ()
+    """Every text in it that a person may have written."""
+
+
+Job = Embedding | Speech | Transcription | Unread
+
+
 class Wire(msgspec.Struct, frozen=True):
     """The request as it came in: what lets a deployment of the same dialect send it on verbatim."""
 
@@ -143,13 +242,20 @@ class Wire(msgspec.Struct, frozen=True):
     body: bytes
     fields: Mapping[str, msgspec.Raw]
     """The top-level fields of the body, undecoded."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """The caller's headers that belong to the request, such as the beta features that it wants."""
+    content_type: str = "application/json"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model is asked. `extra` holds the fields that only the request's own dialect knows."""
+    """What a model is asked. `extra` holds the fields that only `dialect` knows, in which the request was read."""
 
     model: str
-    messages: Sequence[Message]
+    messages: Sequence[Message] = ()
+    task: Task = "chat"
+    job: Job | None = None
+    """What is wanted where the task is not a conversation."""
+    dialect: str = ""
     tools: tuple[Tool | Opaque, ...] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
@@ -164,7 +270,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     top_logprobs: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    top_k: int | None = None
     reasoning_effort: str | None = None
+    """How long to think, in OpenAI's words: `none`, `minimal`, `low`, `medium`, `high`, `xhigh`."""
+    reasoning_budget: int | None = None
+    """How long to think, in tokens at most; 0 for not at all."""
+    previous: str | None = None
+    """The answer that this request continues, where its provider keeps the conversation."""
     modalities: tuple[str, ...] = ()
     user: str | None = None
     stream: bool = False
@@ -184,12 +296,52 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
                 yield message.role, text
 
 
+class Sound(msgspec.Struct, frozen=True):
+    """Sound as a player takes it."""
+
+    data: bytes
+    content_type: str
+    """Such as `audio/mpeg`; `audio/pcm` is 24,000 samples a second of 16 bits, little-endian, one channel."""
+    seconds: float = 0.0
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A stretch of what was said, in seconds from the beginning."""
+
+    start: float
+    end: float
+    text: str
+
+
+class Word(msgspec.Struct, frozen=True):
+    """One word of what was said, in seconds from the beginning."""
+
+    start: float
+    end: float
+    word: str
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    """What is said in a sound."""
+
+    text: str
+    language: str
+    """ISO 639-1."""
+    seconds: float
+    """How long the sound is."""
+    segments: tuple[Segment, ...] = ()
+    words: tuple[Word, ...] = ()
+    """Only where they were asked for."""
+
+
 class Choice(msgspec.Struct, frozen=True):
     """One of the answers to a request that asked for several; usually the only one."""
 
     message: Message
     finish: FinishReason | None = None
     logprobs: msgspec.Raw | None = None
+    sequence: str | None = None
+    """The stop sequence that ended it, where the provider says so."""
 
 
 class Response(msgspec.Struct, frozen=True):
@@ -197,6 +349,10 @@ class Response(msgspec.Struct, frozen=True):
 
     choices: tuple[Choice, ...]
     usage: Usage | None = None
+    vectors: tuple[tuple[float, ...], ...] = ()
+    """What an embedding answered, in the order of its texts."""
+    sound: Sound | None = None
+    transcript: Transcript | None = None
 
     @property
     def text(self) -> str:

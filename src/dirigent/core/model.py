@@ -13,6 +13,7 @@ from dirigent.core.ports import Listings, Secrets
 from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
 from dirigent.core.run import Run
+from dirigent.core.tokens import estimated_request
 
 __all__ = ["Mention", "Model", "Survey"]
 
@@ -51,6 +52,10 @@ class Model(Kind, frozen=True):
     async def explain(self, request: Request, run: Run) -> Sequence[Decision]:
         """The decisions that answering `request` would take, without asking anybody; none for most models."""
         return ()
+
+    async def count(self, request: Request, run: Run) -> int:
+        """How many input tokens the request has for this model; estimated, unless the model knows better."""
+        return estimated_request(request)
 
     def mentions(self) -> Iterable[Mention]:
         """Every model that this one may ask. Publishing refuses unknown names and loops by them."""

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Protocol
 
 import msgspec
 
+from dirigent.core.messages import Sound, Task, Transcript
 from dirigent.core.subjects import SubjectReader
 from dirigent.core.usage import Price
 
@@ -25,6 +26,7 @@ __all__ = [
     "LocalEndpoint",
     "LocalModels",
     "LocalSetup",
+    "LocalSpeech",
     "LocalState",
     "Observer",
     "Origin",
@@ -171,6 +173,33 @@ class Embedder(Protocol):
         ...
 
 
+class LocalSpeech(Protocol):
+    """Speaking and writing down what is said, on this machine."""
+
+    async def speak(self, text: str, *, voice: str, format: str, speed: float) -> Sound:
+        """The text as sound in `format`: mp3, opus, aac, flac, wav or pcm.
+
+        Raises Invalid that names the field at fault, and Unavailable where the voices are not installed.
+        """
+        ...
+
+    async def transcribe(
+        self,
+        audio: bytes,
+        *,
+        language: str | None,
+        prompt: str | None,
+        translate: bool,
+        words: bool,
+        temperature: float,
+    ) -> Transcript:
+        """What is said in a sound file of any usual format; in English with `translate`.
+
+        Raises Invalid where it is no sound, and Unavailable where the recogniser is not installed.
+        """
+        ...
+
+
 # --- what is known of deployments -------------------------------------------------------------------------------------
 
 Capability = Literal["tools", "images", "audio", "files", "json", "reasoning", "logprobs"]
@@ -185,6 +214,8 @@ class Listing(msgspec.Struct, frozen=True):
     max_output: int | None = None
     capabilities: frozenset[Capability] = frozenset()
     mode: str = "chat"
+    tasks: frozenset[Task] | None = None
+    """What it can be asked for; None where nobody says."""
     retires: date | None = None
     source: str = ""
     disputed: str | None = None
@@ -258,6 +289,7 @@ class Ports(msgspec.Struct, frozen=True):
     http: Http
     local: LocalModels
     embedder: Embedder
+    speech: LocalSpeech
     listings: Listings
     vitals: Vitals
     secrets: Secrets

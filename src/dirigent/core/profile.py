@@ -7,6 +7,7 @@ from datetime import date
 
 import msgspec
 
+from dirigent.core.messages import Task
 from dirigent.core.ports import Capability
 from dirigent.core.usage import Price
 
@@ -25,6 +26,8 @@ class Profile(msgspec.Struct, frozen=True):
     region: str | None = None
     retires: date | None = None
     """The day on which the provider switches it off, where that is announced."""
+    tasks: frozenset[Task] | None = None
+    """What it can be asked for."""
     disputed: str | None = None
     """What speaks against the price: two published figures that differ."""
 
@@ -36,6 +39,7 @@ def merged(profiles: Iterable[Profile]) -> Profile:
     outputs = [profile.max_output for profile in known]
     abilities = [profile.capabilities for profile in known]
     prices = [profile.price for profile in known]
+    tasks = [profile.tasks for profile in known]
     qualities = [profile.quality for profile in known if profile.quality is not None]
     return Profile(
         price=max((price for price in prices if price is not None), key=_dearness)
@@ -49,6 +53,9 @@ def merged(profiles: Iterable[Profile]) -> Profile:
         if abilities and None not in abilities
         else None,
         quality=max(qualities, default=None),
+        tasks=frozenset[Task]().union(*(task for task in tasks if task is not None))
+        if tasks and None not in tasks
+        else None,
     )
 
 

@@ -18,8 +18,10 @@ from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
 from dirigent.core.usage import Money, Tariff, Usage
 
-__all__ = ["Answering", "Attempt", "Published", "Record", "Run"]
+__all__ = ["MAX_TRIES", "Answering", "Attempt", "Published", "Record", "Run"]
 
+MAX_TRIES = 8
+"""How many providers one run asks at most, however its models repeat and fall back."""
 MAX_DEPTH = 16
 """How deep models may ask models. Loops are refused at publish; this bounds what no model can raise."""
 
@@ -35,6 +37,10 @@ class Answering(Protocol):
         """The decisions that would be taken, without asking anybody."""
         ...
 
+    async def count(self, request: Request, run: Run) -> int:
+        """How many input tokens the request has for this model."""
+        ...
+
 
 class Published(Protocol):
     """The catalog as a run sees it."""
@@ -45,12 +51,16 @@ class Published(Protocol):
         ...
 
     @property
-    def kept(self) -> dict[int, Any]:
-        """What its models have worked out once for all their answers, by the model's identity."""
+    def kept(self) -> dict[Any, Any]:
+        """What its models have worked out once for all their answers, each under a key of its own."""
         ...
 
     def answering(self, name: str) -> Answering:
         """Who answers under `name`. Raises UnknownModel."""
+        ...
+
+    def facing(self, name: str) -> Answering:
+        """Who answers under `name` to a caller from outside. Raises UnknownModel."""
         ...
 
     def profile(self, name: str) -> Profile:
@@ -79,10 +89,26 @@ class Attempt(msgspec.Struct, frozen=True):
 class Record:
     """What a run did, for headers, logs and explanations. All nested asks of one run write into the same record."""
 
-    __slots__ = ("attempts", "cost", "decisions", "deployment", "first_token", "started", "unpriced", "usage")
+    __slots__ = (
+        "attempts",
+        "content_type",
+        "cost",
+        "decisions",
+        "deployment",
+        "first_token",
+        "forwarded",
+        "left_out",
+        "reused",
+        "started",
+        "tries",
+        "unpriced",
+        "usage",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, tries: int = MAX_TRIES) -> None:
         self.started = time()
+        self.tries = tries
+        """How many more providers may be asked, nested models and repetitions included."""
         self.decisions: list[Decision] = []
         self.attempts: list[Attempt] = []
         self.deployment: str | None = None
@@ -93,6 +119,14 @@ class Record:
         """True as soon as one answer had no known price: then the cost is unknown, whatever else was priced."""
         self.first_token: float | None = None
         """Seconds from the start to the first event."""
+        self.forwarded: tuple[tuple[str, str], ...] = ()
+        """What the provider that answers says of its limits, for the caller to read."""
+        self.content_type: str | None = None
+        """The type of a verbatim answer that is not what its dialect usually answers."""
+        self.left_out: tuple[str, ...] = ()
+        """Settings of the request that the deployment's dialect has no words for."""
+        self.reused: str | None = None
+        """The run whose answer is given again; None where somebody was asked."""
 
     def settle(self, usage: Usage | None, cost: Money | None) -> None:
         """Adds one deployment's usage and cost. Costs in two currencies do not add up: the total is then unknown."""
@@ -129,6 +163,7 @@ class Run:
     """One answer in progress. Models reach other models, and everything else, through it alone."""
 
     __slots__ = (
+        "backed",
         "catalog",
         "deadline",
         "depth",
@@ -141,6 +176,7 @@ class Run:
         "record",
         "started",
         "sticky",
+        "trace",
     )
 
     def __init__(  # noqa: PLR0917  opened once per request, and names cost time there
@@ -154,6 +190,8 @@ class Run:
         priority: Priority = "normal",
         purpose: str | None = None,
         sticky: str | None = None,
+        trace: str | None = None,
+        tries: int = MAX_TRIES,
     ) -> None:
         """A run that begins with the model called `model`; every model that this one asks is one level deeper."""
         self.id = id
@@ -166,23 +204,35 @@ class Run:
         self.purpose = purpose
         self.sticky = sticky
         """What keeps a caller's conversation at one place: the subject or business case, where one was given."""
+        self.trace = trace
+        """The caller's `traceparent`, to be passed on."""
+        self.backed = False
+        """Whether somebody else steps in if this one fails: then there is no use in trying again."""
         self.started = monotonic()
         self.deadline = self.started + seconds
         self.depth = 0
-        self.record = Record()
+        self.record = Record(tries)
 
-    def ask(self, name: str, request: Request) -> Answer:
+    def ask(self, name: str, request: Request, *, backed: bool | None = None) -> Answer:
         """The answer of the model called `name`, with this run's deadline, depth and record.
 
-        Raises UnknownModel, and Overrun where the depth or the time is used up. Read it under `aclosing`.
+        `backed` says that somebody else steps in if it fails; else it is as it is for this run. Raises UnknownModel,
+        and Overrun where the depth or the time is used up. Read it under `aclosing`.
         """
         child = self._child(name)
+        if backed is not None:
+            child.backed = backed or self.backed
         return self.catalog.answering(name).answer(request, child)
 
     async def explain(self, name: str, request: Request) -> Sequence[Decision]:
         """The decisions that `name` would take on `request`, nested ones after it; nobody is asked."""
         child = self._child(name)
         return await self.catalog.answering(name).explain(request, child)
+
+    async def count(self, name: str, request: Request) -> int:
+        """How many input tokens the request has for the model called `name`."""
+        child = self._child(name)
+        return await self.catalog.answering(name).count(request, child)
 
     @property
     def seconds_left(self) -> float:
@@ -204,6 +254,7 @@ class Run:
             self.purpose,
             self.sticky,
         )
+        child.trace, child.backed = self.trace, self.backed
         child.started, child.deadline, child.depth, child.record = (
             self.started,
             self.deadline,

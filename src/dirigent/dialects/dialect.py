@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from dirigent.core.errors import DirigentError
 from dirigent.core.events import Event
-from dirigent.core.messages import Request, Response, Wire
+from dirigent.core.messages import Request, Response, Task, Wire
 from dirigent.core.registry import Kind
 from dirigent.core.usage import Usage
 
@@ -67,6 +67,14 @@ class Dialect(Kind, frozen=True):
 
     contract: ClassVar[str] = "dialect"
     name: ClassVar[str] = ""
+    task: ClassVar[Task] = "chat"
+    """What requests of this dialect want done."""
+    prefix: ClassVar[str] = ""
+    """How the ids of its answers begin, such as `chatcmpl-`."""
+    forwards: ClassVar[tuple[bytes, ...]] = ()
+    """Headers of a caller that belong to the request and go on with it where the dialect stays the same."""
+    ping: ClassVar[bytes] = b": ping\n\n"
+    """What keeps a stream alive while nothing is said; every reader of this dialect passes over it."""
     content_type: ClassVar[str] = "application/json"
     stream_content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
 
@@ -85,13 +93,43 @@ class Dialect(Kind, frozen=True):
         """Whether this provider is asked for one choice at a time."""
         raise NotImplementedError
 
-    def read_request(self, body: bytes) -> Request:
-        """The request of a caller, with its wire form. Raises Invalid that names the field at fault."""
+    def read_request(self, body: bytes, path: str = "", headers: Mapping[bytes, bytes] = {}) -> Request:
+        """The request of a caller, with its wire form. Raises Invalid that names the field at fault.
+
+        `path` is what was called, for dialects that name the model there; header names are in lower case.
+        """
         raise NotImplementedError
+
+    def path(self, deployment: str, *, stream: bool) -> str:
+        """Where a provider takes requests of this dialect, behind its base address."""
+        raise NotImplementedError
+
+    def counting_path(self, deployment: str) -> str | None:
+        """Where a provider counts the tokens of such a request without answering it; None where it does not."""
+        return None
+
+    def count_of(self, body: bytes) -> int:
+        """The input tokens that a provider counted. Raises BadAnswer where the body does not say."""
+        raise NotImplementedError
+
+    def write_count(self, tokens: int) -> bytes:
+        """The answer to a caller who asked how many tokens a request has."""
+        raise NotImplementedError
+
+    def unsaid(self, request: Request) -> Sequence[str]:
+        """The settings of `request` that this dialect has no words for and that `write_request` leaves out.
+
+        Only what shades an answer may be left out; without the rest `write_request` raises Unsupported.
+        """
+        return ()
 
     def write_request(self, request: Request, deployment: str) -> bytes:
         """The body to send to a provider. Raises Unsupported where this dialect cannot say what is asked."""
         raise NotImplementedError
+
+    def body_type(self, wire: Wire | None) -> str:
+        """The content type of what goes to a provider: of `wire` spliced, or of what `write_request` writes."""
+        return "application/json"
 
     def splice(self, wire: Wire, deployment: str, *, report_usage: bool) -> bytes:
         """The caller's own bytes with the model's name changed and, with `report_usage`, usage asked for in a stream.
@@ -128,6 +166,10 @@ class Dialect(Kind, frozen=True):
         """A writer for one streamed answer."""
         raise NotImplementedError
 
-    def write_error(self, error: DirigentError, kind: str) -> bytes:
-        """The body of an error; `kind` is the `type` that the caller's SDK sorts errors by."""
+    def answer_type(self, request: Request, response: Response) -> str:
+        """The content type of what `write_response` writes."""
+        return self.content_type
+
+    def write_error(self, error: DirigentError, status: int, kind: str, request_id: str) -> bytes:
+        """The body of an error: `status` as HTTP has it, `kind` as OpenAI's SDKs sort errors by their `type`."""
         raise NotImplementedError

@@ -257,7 +257,7 @@ class Gateway:
         kind = "invalid_request_error" if status < 500 else "api_error"
         run_id = self._ids.draw()
         headers = [("content-type", "application/json"), ("x-request-id", run_id), ("x-dirigent-run", run_id)]
-        return headers, self._dialect.write_error(error, kind)
+        return headers, self._dialect.write_error(error, status, kind, run_id)
 
     def _other(self, exchange: Exchange) -> Route:
         for prefix, route in self._below:
@@ -280,14 +280,15 @@ class Gateway:
     def _refuse(self, call: Call, error: DirigentError, dialect: Dialect) -> None:
         shape = shape_of(error)
         call.status, call.code = shape.status, error.code
+        body = dialect.write_error(error, shape.status, shape.kind, call.request_id)
         if call.exchange.started:  # the status is out already: only the stream itself can still tell
             if not call.exchange.finished:
                 if call.broken_off is not None:
-                    call.exchange.write(call.broken_off(dialect.write_error(error, shape.kind)))
+                    call.exchange.write(call.broken_off(body))
                 call.exchange.finish()
             return
         headers = call.headers(dialect.content_type) + headers_of(error, shape)
-        call.exchange.respond(shape.status, headers, dialect.write_error(error, shape.kind))
+        call.exchange.respond(shape.status, headers, body)
 
 
 def _plain(words: str) -> str:

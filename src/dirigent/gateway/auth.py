@@ -38,7 +38,7 @@ class Keys:
             if scheme.lower() != b"bearer":
                 raise Unauthenticated("the header `authorization` has the form `Bearer KEY`")
         else:
-            key = headers.get(b"x-api-key", b"")
+            key = headers.get(b"x-api-key") or headers.get(b"x-goog-api-key", b"")  # Anthropic's and Google's clients
         key = key.strip()
         if not key:
             raise Unauthenticated("no key was given: send it in the header `authorization` as `Bearer KEY`")

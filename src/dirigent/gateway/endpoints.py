@@ -61,7 +61,7 @@ def answering(dialect: Dialect, conductor: Conductor) -> Endpoint:
     """The endpoint at which callers of `dialect` ask for answers."""
 
     async def endpoint(call: Call) -> None:
-        request = dialect.read_request(call.exchange.body)
+        request = dialect.read_request(call.exchange.body, call.exchange.path, call.exchange.headers)
         run = call.open(request.model)
         if request.stream:
             async with aclosing(conductor.answer(request, run)) as events:
@@ -74,7 +74,7 @@ def answering(dialect: Dialect, conductor: Conductor) -> Endpoint:
         if type(first) is Verbatim and len(said) == 1:
             body = first.data
         else:
-            body = dialect.write_response(folded(said), request, f"chatcmpl-{call.run_id}", int(time()))
+            body = dialect.write_response(folded(said), request, dialect.prefix + call.run_id, int(time()))
         call.status = 200
         call.exchange.respond(200, call.headers(dialect.content_type), body)
 
@@ -83,7 +83,7 @@ def answering(dialect: Dialect, conductor: Conductor) -> Endpoint:
 
 async def _streamed(call: Call, request: Request, dialect: Dialect, events: Answer) -> None:
     exchange = call.exchange
-    writer = dialect.writer(request, f"chatcmpl-{call.run_id}", int(time()))
+    writer = dialect.writer(request, dialect.prefix + call.run_id, int(time()))
     verbatim = False
     async for event in events:
         if not exchange.started:  # nothing is promised before the first event: until here a fallback stays possible

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import aclosing
-from email.utils import parsedate_to_datetime
-from math import isfinite
-from time import monotonic, time
-from typing import Annotated
+from time import monotonic
+from typing import Annotated, cast
 
 import msgspec
 from msgspec import Meta
 
-from dirigent.core.errors import DirigentError, Failed, Finding, Misconfigured, Unavailable
-from dirigent.core.events import Answer, Event, UsageReported, Verbatim
+from dirigent.core.errors import DirigentError, Finding, Misconfigured, Unavailable, Unsupported
+from dirigent.core.events import Answer, UsageReported, Verbatim
 from dirigent.core.messages import Request
 from dirigent.core.model import Model, Survey
 from dirigent.core.ports import Capability, HttpAnswer, HttpCall, Listing, Timeouts
 from dirigent.core.profile import Profile
 from dirigent.core.registry import nearest
-from dirigent.core.run import Attempt, Run
+from dirigent.core.run import Run
 from dirigent.core.usage import Price, Tariff, Usage
-from dirigent.dialects.dialect import Dialect, StreamReader
+from dirigent.dialects.dialect import Dialect
+from dirigent.models.attempt import Headers, Passing, Try, forwarded, hush, retry_after, streamed
 from dirigent.models.providers.provider import Address, Provider
 
 __all__ = ["Deployment"]
 
-Headers = tuple[tuple[str, str], ...]
-_SECRET = 8
-"""The fewest letters of a header's value that is looked for in a provider's words."""
+_JSON = "application/json"
 _MOMENT = 0.1
 """Seconds until the end of a local process is known to whoever watches it."""
 
@@ -62,29 +59,31 @@ class Deployment(Model, frozen=True):
 
     async def answer(self, request: Request, run: Run) -> Answer:
         """Asks the provider. Raises what went wrong in our own words; an answer left early closes the connection."""
-        bound = run.catalog.kept.get(id(self)) or self._bound(run)
+        bound = self._bound(request, run)
         dialect = bound.dialect
         if request.choices > 1 and dialect.one_choice:
             async with aclosing(self._one_by_one(request, run)) as events:
                 async for event in events:
                     yield event
             return
-        attempt = _Attempt(run)
+        attempt = Try(run)
         try:
-            body, verbatim = self._body(dialect, request)
-            http = await self._opened(bound, body, run, attempt)
+            body, verbatim = self._body(dialect, request, run)
+            http = await self._opened(bound, body, request, run, attempt)
             try:
                 if http.status != 200:
-                    raise dialect.read_error(http.status, await http.read(), _retry_after(http))
+                    raise dialect.read_error(http.status, await http.read(), retry_after(http.headers))
+                run.record.forwarded = forwarded(http.headers)
                 if request.stream or dialect.always_streams:
-                    reader = _Passing(dialect, request, attempt) if verbatim else dialect.reader()
-                    async with aclosing(_streamed(http, dialect, reader, attempt)) as events:
+                    reader = Passing(dialect, request, attempt) if verbatim else dialect.reader()
+                    async with aclosing(streamed(http, dialect, reader, attempt)) as events:
                         async for event in events:
                             yield event
                 elif verbatim:
                     whole = await http.read()
                     attempt.usage = dialect.usage_of(whole)
                     attempt.began()
+                    run.record.content_type = http.headers.get("content-type")
                     yield Verbatim(whole)
                 else:
                     for event in dialect.read_response(await http.read()):
@@ -93,7 +92,7 @@ class Deployment(Model, frozen=True):
             finally:
                 http.close()
         except DirigentError as error:
-            _hush(error, attempt.headers)
+            hush(error, attempt.headers)
             attempt.failed(error)
             raise
         except BaseException:  # cancelled, or left by whoever read it: neither is the provider's fault
@@ -101,42 +100,72 @@ class Deployment(Model, frozen=True):
             raise
         attempt.answered(bound.tariff)
 
-    def _bound(self, run: Run) -> _Bound:
-        """What stays the same for all answers under one catalog."""
+    async def count(self, request: Request, run: Run) -> int:
+        """As the provider counts them, where it does; estimated otherwise."""
+        bound = self._bound(request, run)
+        dialect = bound.dialect
+        path = dialect.counting_path(self.name)
+        if path is None:
+            return await super().count(request, run)
+        body, _ = self._body(dialect, request, run)
+        call = await bound.counting(body, path, run)
+        http = await run.ports.http.open(call, self._within(run))
+        try:
+            whole = await http.read()
+            if http.status != 200:
+                raise dialect.read_error(http.status, whole, retry_after(http.headers))
+            return dialect.count_of(whole)
+        except DirigentError as error:
+            hush(error, call.headers)
+            raise
+        finally:
+            http.close()
+
+    def _bound(self, request: Request, run: Run) -> Bound:
+        """What stays the same under one catalog for all answers to requests of this task and dialect."""
+        wire = request.wire
+        preferred = request.dialect if wire is None else wire.dialect
+        kept = run.catalog.kept
+        bound = kept.get((id(self), request.task, preferred))
+        if bound is None:
+            bound = kept[id(self), request.task, preferred] = self._join(request, preferred, run)
+        return cast(Bound, bound)
+
+    def _join(self, request: Request, preferred: str, run: Run) -> Bound:
         provider = run.catalog.provider(self.provider)
         if not isinstance(provider, Provider):
             raise Misconfigured(f"{self.provider!r} is not a provider")
-        bound = _Bound(self, provider, run.catalog.tariff(run.model))
-        run.catalog.kept[id(self)] = bound
-        return bound
+        dialect = provider.dialect(request.task, preferred)
+        if dialect is None:
+            raise Unsupported(f"the provider {self.provider!r} takes no requests for {request.task}", param="model")
+        return Bound(self, provider, dialect, run.catalog.tariff(run.model))
 
-    async def _opened(self, bound: _Bound, body: bytes, run: Run, attempt: _Attempt) -> HttpAnswer:
+    async def _opened(self, bound: Bound, body: bytes, request: Request, run: Run, attempt: Try) -> HttpAnswer:
         """The provider's answer, whose head is there."""
         try:
-            return await self._sent(bound, body, run, attempt)
+            return await self._sent(bound, body, request, run, attempt)
         except Unavailable:
             if bound.provider.lasting or not attempt.headers:
                 raise
         # What stood at an address that does not last has ended. Its provider waits for the next one, or says how it
         # stands; a moment later, because a process that is ending still looks alive.
         await asyncio.sleep(_MOMENT)
-        return await self._sent(bound, body, run, attempt)
+        return await self._sent(bound, body, request, run, attempt)
 
-    async def _sent(self, bound: _Bound, body: bytes, run: Run, attempt: _Attempt) -> HttpAnswer:
-        address = bound.address or await bound.provider.address(self.name, run)
-        if bound.provider.lasting:
-            bound.address = address
-        attempt.headers = address.headers
-        return await run.ports.http.open(
-            HttpCall(address.origin, address.path, address.headers, body), self._within(run)
-        )
+    async def _sent(self, bound: Bound, body: bytes, request: Request, run: Run, attempt: Try) -> HttpAnswer:
+        call = await bound.call(body, request, run)
+        attempt.headers = call.headers
+        return await run.ports.http.open(call, self._within(run))
 
-    def _body(self, dialect: Dialect, request: Request) -> tuple[bytes, bool]:
+    def _body(self, dialect: Dialect, request: Request, run: Run) -> tuple[bytes, bool]:
         """What goes out, and whether it is the caller's own bytes, so that the answer's may come back."""
         wire = request.wire
         if wire is not None and wire.dialect == dialect.name and dialect.passes_verbatim:
             return dialect.splice(wire, self.name, report_usage=request.stream), True
-        return dialect.write_request(request, self.name), False
+        body = dialect.write_request(request, self.name)
+        if request.dialect != dialect.name and (left_out := tuple(dialect.unsaid(request))):
+            run.record.left_out = left_out
+        return body, False
 
     async def _one_by_one(self, request: Request, run: Run) -> Answer:
         """Several choices from a provider that gives one at a time; each is an attempt of its own and settled so."""
@@ -183,133 +212,51 @@ class Deployment(Model, frozen=True):
             region=self.region or served.located(),
             retires=listed.retires,
             disputed=listed.disputed if self.price is None else None,
+            tasks=listed.tasks,
         )
 
 
-class _Bound:
-    """A deployment joined to its provider, for as long as one catalog lasts."""
+class Bound:
+    """A deployment joined to its provider in one dialect, for as long as one catalog lasts."""
 
-    __slots__ = ("address", "deployment", "dialect", "provider", "tariff")
+    __slots__ = ("_address", "_json", "_paths", "deployment", "dialect", "provider", "tariff")
 
-    def __init__(self, deployment: Deployment, provider: Provider, tariff: Tariff | None) -> None:
+    def __init__(self, deployment: Deployment, provider: Provider, dialect: Dialect, tariff: Tariff | None) -> None:
         self.deployment = deployment  # held, so that its identity is nobody else's meanwhile
         self.provider = provider
-        self.dialect = provider.dialect()
+        self.dialect = dialect
         self.tariff = tariff
-        self.address: Address | None = None
+        self._address: Address | None = None
+        self._json: Headers = ()
+        """The headers of nearly every request to this address."""
+        self._paths = ("", "")
 
+    async def call(self, body: bytes, request: Request, run: Run) -> HttpCall:
+        """The call that asks the provider."""
+        address = self._address or await self._addressed(run)
+        stream = request.stream or self.dialect.always_streams
+        wire = request.wire
+        type_of = self.dialect.body_type(wire)
+        headers = self._json if type_of == _JSON else (*address.headers, ("content-type", type_of))
+        if wire is not None and wire.headers:
+            headers = (*headers, *self.provider.forwarded(wire.headers))
+        if run.trace is not None:
+            headers = (*headers, ("traceparent", run.trace))
+        call = HttpCall(address.origin, self._paths[stream], headers, body)
+        return await self.provider.signed(call, run) if self.provider.signs else call
 
-class _Attempt:
-    """One try at one deployment: it measures, and tells the record and the vitals how it ended."""
+    async def counting(self, body: bytes, path: str, run: Run) -> HttpCall:
+        """The call that asks the provider to count."""
+        address = self._address or await self._addressed(run)
+        call = HttpCall(address.origin, address.path + path, self._json, body)
+        return await self.provider.signed(call, run) if self.provider.signs else call
 
-    __slots__ = ("_began", "_first", "_model", "_record", "_vitals", "headers", "usage")
-
-    def __init__(self, run: Run) -> None:
-        self._model = run.model
-        self._record = run.record
-        self._vitals = run.ports.vitals
-        self._began = monotonic()
-        self._first: float | None = None
-        self.headers: Headers = ()
-        """What the request was signed with; empty until it is sent."""
-        self.usage: Usage | None = None
-
-    def began(self) -> None:
-        """The first event is here: from now on this deployment is the one that answers."""
-        if self._first is None:
-            self._first = monotonic() - self._began
-            self._record.deployment = self._model
-
-    def saw(self, event: Event) -> None:
-        """Learns from an event that goes by."""
-        self.began()
-        if isinstance(event, UsageReported):
-            self.usage = event.usage
-
-    def answered(self, tariff: Tariff | None) -> None:
-        seconds = monotonic() - self._began
-        usage = self.usage
-        self._record.attempts.append(Attempt(self._model, "answered", seconds))
-        self._record.settle(usage, tariff.cost(usage) if tariff is not None and usage is not None else None)
-        first = self._first if self._first is not None else seconds
-        self._vitals.succeeded(self._model, first, seconds, usage.output_tokens if usage is not None else None)
-
-    def abandoned(self) -> None:
-        self._record.attempts.append(Attempt(self._model, "abandoned", monotonic() - self._began))
-        self._record.settle(self.usage, None)
-
-    def failed(self, error: DirigentError) -> None:
-        self._record.attempts.append(Attempt(self._model, error.code, monotonic() - self._began, error.message))
-        if self._first is not None:  # the provider had begun, and will want to be paid for it
-            self._record.settle(self.usage, None)
-        if isinstance(error, Failed):
-            self._vitals.failed(self._model)
-
-
-class _Passing:
-    """Reads a verbatim stream as one that goes through: each piece is an event, and its usage is learnt on the way."""
-
-    def __init__(self, dialect: Dialect, request: Request, attempt: _Attempt) -> None:
-        self._witness = dialect.witness(hide_usage=not request.include_usage, choices=request.choices)
-        self._attempt = attempt
-
-    def feed(self, data: bytes) -> Sequence[Event]:
-        return self._passed(self._witness.feed(data))
-
-    def end(self) -> Sequence[Event]:
-        return self._passed(self._witness.end())
-
-    def _passed(self, data: bytes) -> Sequence[Event]:
-        self._attempt.usage = self._witness.usage
-        return (Verbatim(data),) if data else ()
-
-
-async def _streamed(http: HttpAnswer, dialect: Dialect, reader: StreamReader, attempt: _Attempt) -> Answer:
-    """The events of a stream as they come."""
-    first = True
-    async with aclosing(http.chunks()) as chunks:
-        async for chunk in chunks:
-            if first and chunk.startswith(b"{"):
-                for event in await _unstreamed(chunk, chunks, dialect):
-                    attempt.saw(event)
-                    yield event
-                return
-            first = False
-            for event in reader.feed(chunk):
-                attempt.saw(event)
-                yield event
-    for event in reader.end():
-        attempt.saw(event)
-        yield event
-
-
-async def _unstreamed(first: bytes, rest: AsyncGenerator[bytes, None], dialect: Dialect) -> Sequence[Event]:
-    """The events of a whole answer in the place of a stream: some servers stream nothing, or not their errors."""
-    return dialect.read_response(first + b"".join([chunk async for chunk in rest]))
-
-
-def _hush(error: DirigentError, headers: Headers) -> None:
-    """Takes our credentials out of an error's words: a provider may have repeated what it was sent."""
-    for name, value in headers:
-        secret = value.rpartition(" ")[2]
-        if name != "content-type" and len(secret) >= _SECRET and secret in error.message:
-            error.message = error.message.replace(secret, "***")
-            error.args = (error.message,)
-
-
-def _retry_after(http: HttpAnswer) -> float | None:
-    """Seconds to wait as the provider says; its milliseconds are finer than the standard's seconds, or its date."""
-    for header, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        value = http.headers.get(header)
-        if value is None:
-            continue
-        try:
-            seconds = float(value) / unit
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(value).timestamp() - time()
-            except (ValueError, OverflowError):
-                continue
-        if isfinite(seconds):
-            return max(0.0, seconds)
-    return None
+    async def _addressed(self, run: Run) -> Address:
+        name = self.deployment.name
+        address = await self.provider.address(name, self.dialect, run)
+        self._json = (*address.headers, ("content-type", _JSON))
+        whole, streamed = (address.path + self.dialect.path(name, stream=stream) for stream in (False, True))
+        self._paths = (whole, streamed)
+        if self.provider.lasting:
+            self._address = address
+        return address

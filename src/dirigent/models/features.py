@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from dirigent.models.glance import Glance, glance
 from dirigent.models.language import UNKNOWN, tongue
 from dirigent.models.terms import Terms, terms_in
 
@@ -80,30 +81,32 @@ NAMES: Final = frozenset(Features.__struct_fields__)
 """The names that an expression over features may use."""
 
 _SIGNS: Final = b"\n.,;:!?()[]{}\"'`-_/\\=+*<>$#@%&|^~"
-_WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W\d_]+)?")
-_ASCII_WORD: Final = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
-"""The same for text in small ASCII letters, in a third of the time."""
-_NUMBER: Final = re.compile(r"[0-9][0-9.,]*")
-_FENCE: Final = re.compile(r"```[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
-_CODE_LINE: Final = re.compile(
-    r"""^[ \t]*(?:
+_BARE: Final = re.compile(
+    r"""[ \t]*(?:
         (?:def|class|async\ def)\ \w+.*:\s*$ | (?:import|from|package|using)\ [\w.]+(?:\ import\b.*|;)?\s*$
       | (?:public|private|protected|static|const|let|var|fn|func|function|struct|enum|interface)\ [\w<].*[({=;]
       | (?:return|raise|throw|yield|await)\b.*[;)\]\w]\s*$
       | (?:if|for|while|elif|else|try|except|switch|catch)\b.*[:{]\s*$
       | SELECT\ .*\bFROM\b | (?:INSERT\ INTO|UPDATE|DELETE\ FROM|CREATE\ TABLE)\ \w | <\/?\w+[^\n]*>\s*$
-      | (?:[$>]|>>>)\ \w | [\w.\[\]]+\ [-+*/]?=\ \S | [\w.]+\(.*\)\s*[;{]?\s*$ | .*[;{}]\s*$ | \#include\b | @\w+ | (?://|/\*)
+      | (?:[$>]|>>>)\ \w | [\w.\[\]]+\ [-+*/]?=\ \S | [\w.]+\(.*\)\s*$ | \#include\b | @\w+ | (?://|/\*)
       | Traceback\ | \w+(?:Error|Exception):\ )""",
-    re.MULTILINE | re.VERBOSE,
+    re.VERBOSE,
+)
+"""A line of program text that does not end like one, in `;`, `{` or `}`."""
+_STARTS: Final = frozenset(
+    word[:2]
+    for word in (
+        "def class async import from package using public private protected static const let var fn func function"
+        " struct enum interface return raise throw yield await if for while elif else try except switch catch"
+        " SELECT INSERT UPDATE DELETE CREATE Traceback"
+    ).split()
 )
 _LATEX: Final = re.compile(r"\\[a-zA-Z]{2,}|\$[^$\n]{1,200}\$")
-_SYMBOL: Final = re.compile("[∑∫√∞≤≥≠±×÷∂∈∀∃πθλμσΔΣ²³]")
-_OPERATOR: Final = re.compile(r"[\^=+*/<>](?<=[\w)\s].)\s?[\w(\\-]|%")
 _QUESTION: Final = re.compile(
-    r"\s*(?:what|who|whom|whose|how|where|when|why|which|is|are|can|could|does|do|did|should|would|will"
+    r"(?:what|who|whom|whose|how|where|when|why|which|is|are|can|could|does|do|did|should|would|will"
     r"|was|wer|wen|wem|wie|wo|wann|warum|wieso|weshalb|wozu|welche[rsnm]?|ist|sind|kann|können|gibt|darf|muss|hat)\b"
 )
-_POINT: Final = re.compile(r"^[ \t]*(?:[-*•–]|\d{1,2}[.)]|[a-z]\))[ \t]+\S", re.MULTILINE)
+_POINT: Final = re.compile(r"\n[ \t]*(?:[-*•–]|\d{1,2}[.)]|[a-z]\))[ \t]+\S")
 
 
 def measure(
@@ -119,19 +122,20 @@ def measure(
     first = _first_of_prompt(texts)
     prompt = "\n".join([text for role, text in texts[first:] if role == "user"])
     looked, scale = _looked_at(prompt)
-    small = looked.lower()
-    words = (_ASCII_WORD if small.isascii() else _WORD).findall(small)
-    counted = terms_in(words)
-    code = _code(looked)
-    language = tongue(small, words)
-    if language == UNKNOWN and len(words) <= _SHORT:
+    seen = glance(looked)
+    words = len(seen.words)
+    counted = terms_in(seen.words)
+    lines = [line for line in looked.split("\n") if line and not line.isspace()]
+    code = _code(looked, lines)
+    language = tongue(seen.words, seen.accented, seen.foreign)
+    if language == UNKNOWN and words <= _SHORT:
         language = counted.language or UNKNOWN  # a few nouns: their own language is all there is to go by
     weights = [(role, tokens_in(text)) for role, text in texts]
     return Features(
         characters=len(prompt),
-        words=round(len(words) * scale),
-        sentences=round(_sentences(looked) * scale),
-        word_length=round(sum(map(len, words)) / len(words), 2) if words else 0.0,
+        words=round(words * scale),
+        sentences=round(_sentences(lines) * scale),
+        word_length=round(seen.letters / words, 2) if words else 0.0,
         tokens=sum(weight for role, weight in weights[first:] if role == "user"),
         turns=sum(role == "user" for role, _ in texts),
         context_tokens=sum(weight + 4 for _, weight in weights),
@@ -142,11 +146,11 @@ def measure(
         audio=audio,
         wants_json=wants_json,
         code=code,
-        maths=_maths(looked, counted, len(words), code),
-        numbers=round(len(_NUMBER.findall(small)) * scale),
-        questions=_questions(small, scale),
+        maths=_maths(looked, seen, counted, code),
+        numbers=round(seen.numbers * scale),
+        questions=_questions(looked, scale),
         tasks=counted.tasks,
-        requirements=counted.requirements + len(_POINT.findall(looked)),
+        requirements=counted.requirements + len(_POINT.findall(f"\n{looked}")),
         specialist_terms=counted.specialist,
         specialist_field=counted.field,
         language=language,
@@ -190,34 +194,67 @@ def _looked_at(text: str) -> tuple[str, float]:
     return f"{text[:2_500]}\n{text[-1_500:]}", len(text) / LOOKED_AT
 
 
-def _sentences(looked: str) -> int:
-    lines = [stripped for line in looked.split("\n") if (stripped := line.strip())]
-    return len(lines) + sum(line.count(". ") + line.count("? ") + line.count("! ") for line in lines)
+def _sentences(lines: Sequence[str]) -> int:
+    text = "\n".join([line.rstrip() for line in lines])
+    ends = text.count(". ")
+    if "?" in text:
+        ends += text.count("? ")
+    if "!" in text:
+        ends += text.count("! ")
+    return len(lines) + ends
 
 
-def _code(looked: str) -> float:
-    lines = sum(1 for line in looked.split("\n") if line and not line.isspace())
+def _code(looked: str, lines: Sequence[str]) -> float:
+    """The share of the lines that are program text."""
     if not lines:
         return 0.0
-    fenced = 0
-    if "```" in looked:
-        fenced = sum(block.count("\n") + 2 for block in _FENCE.findall(looked))
-        looked = _FENCE.sub("", looked)
-    return min(1.0, round((fenced + len(_CODE_LINE.findall(looked))) / lines, 3))
+    fenced, rest = _without_fences(looked) if "```" in looked else (0, looked)
+    if rest is not looked:
+        lines_left: Sequence[str] = [line for line in rest.split("\n") if line and not line.isspace()]
+    else:
+        lines_left = lines
+    assigns, fails = "= " in rest, "Error: " in rest or "Exception: " in rest
+    bare = 0
+    for line in lines_left:
+        body = line.strip()
+        last = body[-1]
+        if last in ";{}":
+            bare += 1
+        # What no expression could match is told by a look at its ends, for most lines of most prompts are prose.
+        elif (
+            last in ":>)"
+            or body[:2] in _STARTS
+            or body[0] in "$>#@/"
+            or (assigns and "= " in line)
+            or (fails and (": " in line))
+        ):
+            bare += _BARE.match(line) is not None
+    return min(1.0, round((fenced + bare) / len(lines), 3))
 
 
-def _maths(looked: str, counted: Terms, words: int, code: float) -> float:
-    if not words:
+def _without_fences(looked: str) -> tuple[int, str]:
+    """The lines of all blocks between fences, and the text without these; a fence is open until the end of the text."""
+    fenced, kept, done = 0, [], 0
+    while (start := looked.find("```", done)) >= 0 and (line := looked.find("\n", start)) >= 0:
+        end = looked.find("```", line)
+        end = len(looked) if end < 0 else end
+        fenced += looked.count("\n", line + 1, end) + 2
+        kept.append(looked[done:start])
+        done = end + 3
+    return fenced, "".join((*kept, looked[done:]))
+
+
+def _maths(looked: str, seen: Glance, counted: Terms, code: float) -> float:
+    if not seen.words:
         return 0.0
     # In program text the same signs are no mathematics, so its share is taken off.
-    signs = len(_OPERATOR.findall(looked))
+    signs = seen.operators + seen.symbols
     if "\\" in looked or "$" in looked:
         signs += len(_LATEX.findall(looked))
-    if not looked.isascii():
-        signs += len(_SYMBOL.findall(looked))
-    return min(1.0, round((signs * (1 - code) + 1.5 * counted.mathematical) * 3 / (words + 6), 3))
+    return min(1.0, round((signs * (1 - code) + 1.5 * counted.mathematical) * 3 / (len(seen.words) + 6), 3))
 
 
-def _questions(small: str, scale: float) -> int:
-    marks = small.count("?") + small.count("？")
-    return round(marks * scale) if marks else int(_QUESTION.match(small) is not None)
+def _questions(looked: str, scale: float) -> int:
+    if marks := looked.count("?") + looked.count("？"):
+        return round(marks * scale)
+    return int(_QUESTION.match(looked.lstrip()[:16].lower()) is not None)

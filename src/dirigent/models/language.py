@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
-from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
@@ -18,7 +17,8 @@ __all__ = ["UNKNOWN", "language_of", "tongue"]
 UNKNOWN: Final = "unknown"
 """The answer where nothing speaks for any one language."""
 
-_MOST_WORDS: Final = 60
+_LOOKED_BACK_AT: Final = (11, 23, 35, 47, 59, 60)
+"""The words after which the scores may settle it; after the last they must."""
 _ENDING, _LETTER, _ENOUGH, _LEAD = 0.4, 0.5, 0.45, 1.1
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _SCRIPTS: Final = (
@@ -38,29 +38,30 @@ _FOREIGN: Final = re.compile("[\u0370-\u06ff\u0900-\u0e7f\u3040-\u30ff\u4e00-\u9
 
 def language_of(text: str) -> str:
     """The ISO 639-1 code of the language, or `unknown` where the text is too short or too mixed to tell."""
-    small = text.lower()
-    return tongue(small, _WORD.findall(small[:2_000]))
+    small = text.lower()[:2_000]
+    return tongue(_WORD.findall(small), small, small)
 
 
-def tongue(small: str, words: Iterable[str]) -> str:
-    """The same for a text in small letters whose words are cut already; the first 60 words decide."""
-    if not small.isascii() and (script := _by_script(small[:2_000])):
+def tongue(words: Sequence[str], letters: Iterable[str], foreign: str) -> str:
+    """The same for a text whose words are cut already: the first 60 of them decide, and the `letters` that occur.
+
+    `foreign` is its beginning where another script than the Latin may be in it, else empty.
+    """
+    if foreign and not foreign.isascii() and (script := _by_script(foreign)):
         return script
     scores: dict[str, float] = {}
-    for place, word in enumerate(islice(words, _MOST_WORDS)):
-        if place % 12 == 11 and _settled(scores):
-            break
-        if found := _WORDS.get(word):
+    done = 0
+    for place in _LOOKED_BACK_AT:
+        for found in filter(None, map(_evidence_of, words[done:place])):
             for language, weight in found:
                 scores[language] = scores.get(language, 0.0) + weight
-        elif len(word) > 4:
-            for length in (3, 4, 5):
-                for language, weight in _ENDINGS.get(word[-length:], ()):
-                    scores[language] = scores.get(language, 0.0) + weight
-    if not small.isascii():
-        for letter in set(small[:2_000]) & _LETTERS.keys():
-            for language, weight in _LETTERS[letter]:
-                scores[language] = scores.get(language, 0.0) + weight
+        if place >= len(words) or _settled(scores):
+            break
+        done = place
+    # In the order of the alphabet, for the order of a set differs from process to process, and with it the last digit.
+    for letter in sorted(_LETTERS.keys() & letters):
+        for language, weight in _LETTERS[letter]:
+            scores[language] = scores.get(language, 0.0) + weight
     if not scores:
         return UNKNOWN
     best = max(scores, key=scores.__getitem__)
@@ -68,10 +69,18 @@ def tongue(small: str, words: Iterable[str]) -> str:
     return best if scores[best] >= _ENOUGH and scores[best] > _LEAD * second else UNKNOWN
 
 
+def _evidence_of(word: str) -> Sequence[tuple[str, float]]:
+    if found := _WORDS.get(word):
+        return found
+    if len(word) <= 4:
+        return ()
+    return (*_ENDINGS.get(word[-3:], ()), *_ENDINGS.get(word[-4:], ()), *_ENDINGS.get(word[-5:], ()))
+
+
 def _settled(scores: dict[str, float]) -> bool:
     """Whether one language is so far ahead that more words would not change it."""
-    first, second = [*sorted(scores.values(), reverse=True), 0.0, 0.0][:2]
-    return first > 4.0 and first > 2.5 * second
+    first = max(scores.values(), default=0.0)
+    return first > 4.0 and sum(score * 2.5 >= first for score in scores.values()) == 1
 
 
 def _by_script(small: str) -> str | None:

@@ -71,6 +71,11 @@ class Router(Model, frozen=True):
         decision, *_ = await self._decide(request, run, thorough=True)
         return [decision, *(await run.explain(decision.chosen, request) if decision.chosen else ())]
 
+    async def count(self, request: Request, run: Run) -> int:
+        """As whom it would ask first counts them."""
+        decision, *_ = await self._decide(request, run)
+        return await (run.count(decision.chosen, request) if decision.chosen else super().count(request, run))
+
     async def _decide(
         self, request: Request, run: Run, *, thorough: bool = False
     ) -> tuple[Decision, tuple[str, ...], Mapping[str, DirigentError]]:
@@ -141,6 +146,9 @@ def _ruled_out(names: Iterable[str], request: Request, run: Run) -> Mapping[str,
     resting: list[str] = []
     for name in dict.fromkeys(names):
         profile = run.catalog.profile(name)
+        if profile.tasks is not None and request.task not in profile.tasks:
+            out[name] = Unsupported(f"it takes no requests for {request.task}")
+            continue
         lacking = [need for need in needs if profile.capabilities is not None and need not in profile.capabilities]
         if lacking:
             out[name] = Unsupported(f"it lacks {' and '.join(lacking)}")

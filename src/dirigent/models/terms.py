@@ -37,20 +37,17 @@ class Terms(NamedTuple):
 
 def terms_in(words: Sequence[str]) -> Terms:
     """The terms among the words of a text, in small letters and in order."""
-    found: dict[str, tuple[str, ...]] = {}
     different = set(words)
-    for word in different:
-        # What has been looked up is known by its hash alone, so that no word of anybody's prompt is kept.
-        term = _seen.get(hash(word), _UNSEEN)
-        if term is _UNSEEN:
-            if len(_seen) >= _MOST_SEEN:
-                _seen.clear()
-            term = _seen[hash(word)] = _term(word)
-        if term is not None:
-            found[term[0]] = term[1]
-    if firsts := _FIRST_WORDS & different:
-        pairs = [pair for pair in pairwise(words) if pair[0] in firsts]
-        found |= {" ".join(pair): _PAIRS[pair] for pair in pairs if pair in _PAIRS}
+    found: dict[str, tuple[str, ...]] = {}
+    # What has been looked up is known by its hash alone, so that no word of anybody's prompt is kept. An unseen word
+    # comes back itself, a word without term drops out.
+    for term in filter(None, map(_seen.get, map(hash, different), different)):
+        stem, lists = _look_up(term) if isinstance(term, str) else term
+        if lists:
+            found[stem] = max(lists, found.get(stem, lists))
+    for first in _SECOND_WORDS.keys() & different:
+        if not different.isdisjoint(_SECOND_WORDS[first]):
+            found |= {" ".join(pair): _PAIRS[pair] for pair in pairwise(words) if pair[0] == first and pair in _PAIRS}
     if not found:
         return _NOTHING
     counts = dict.fromkeys(_COUNTED, 0)
@@ -76,11 +73,19 @@ _COUNTED: Final = (*_LISTS, "de", "en", "")
 _NOTHING: Final = Terms(0, "", 0, 0, 0, "")
 _MOST_SEEN: Final = 20_000
 """About 2 MB; then it starts anew."""
-_UNSEEN: Final = ("", ())
-_seen: dict[int, tuple[str, tuple[str, ...]] | None] = {}
+Term = tuple[str, tuple[str, ...]]
+_seen: dict[int, Term | str | None] = {}
+_NO_TERM: Final[Term] = ("", ())
 
 
-def _term(word: str) -> tuple[str, tuple[str, ...]] | None:
+def _look_up(word: str) -> Term:
+    if len(_seen) >= _MOST_SEEN:
+        _seen.clear()
+    term = _seen[hash(word)] = _term(word)
+    return term or _NO_TERM
+
+
+def _term(word: str) -> Term | None:
     """The term by which a word counts, and its lists; None for most words."""
     if (lists := _WHOLE.get(word)) is not None:
         return word, lists
@@ -131,7 +136,7 @@ def _owners(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
 _TERMS: Final = _owners(_LISTS)
 _WHOLE: Final = {term.strip("*"): lists for term, lists in _TERMS.items() if " " not in term}
 _PAIRS: Final = {(term.split()[0], term.split()[1]): lists for term, lists in _TERMS.items() if " " in term}
-_FIRST_WORDS: Final = frozenset(first for first, _ in _PAIRS)
+_SECOND_WORDS: Final = {word: frozenset(second for first, second in _PAIRS if first == word) for word, _ in _PAIRS}
 _STARRED: Final = [(term.strip("*"), term, lists) for term, lists in _TERMS.items() if "*" in term]
 _BEGINNINGS: Final = _by_key((stem[:_STEM], stem, lists) for stem, term, lists in _STARRED if term.endswith("*"))
 _ENDINGS: Final = _by_key((stem[-_STEM:], stem, lists) for stem, term, lists in _STARRED if term.startswith("*"))

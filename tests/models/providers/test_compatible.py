@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dirigent.core.ports import Origin
+from dirigent.dialects.openai_chat import OpenAIChat
 from dirigent.models.providers.compatible import VENDORS
 from dirigent.models.providers.provider import Provider
 from tests.world import KEY, READER, World
@@ -25,20 +26,20 @@ def refused(**settings: Any) -> str:
 
 
 async def test_a_vendors_row_says_where_requests_go() -> None:
-    address = await read(vendor="mistral", api_key={"env": "KEY"}).address("x", World({}).run())
+    address = await read(vendor="mistral", api_key={"env": "KEY"}).address("x", OpenAIChat(), World({}).run())
 
     assert address.origin == Origin("api.mistral.ai", 443, tls=True)
-    assert address.path == "/v1/chat/completions"
+    assert address.path == "/v1"
     assert ("authorization", f"Bearer {KEY}") in address.headers
 
 
 async def test_an_address_of_ones_own_wins_and_needs_no_key() -> None:
     kind = read(vendor="mistral", base_url="http://mistral.local:81/api/")
 
-    address = await kind.address("x", World({}).run())
+    address = await kind.address("x", OpenAIChat(), World({}).run())
 
-    assert (address.origin, address.path) == (Origin("mistral.local", 81, tls=False), "/api/chat/completions")
-    assert [name for name, _ in address.headers] == ["content-type"]
+    assert (address.origin, address.path) == (Origin("mistral.local", 81, tls=False), "/api")
+    assert [name for name, _ in address.headers] == []
 
 
 def test_the_region_of_the_row_counts_only_at_the_vendors_own_address() -> None:

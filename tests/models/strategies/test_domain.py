@@ -17,7 +17,7 @@ from dirigent.core.run import Run
 from dirigent.core.subjects import Reading, Tier
 from dirigent.local.embedder import LocalEmbedder
 from dirigent.local.encoder import Encoder
-from dirigent.memory import MemoryListings, MemoryObserver, MemorySecrets, MemoryVitals, NoLocalModels
+from dirigent.memory import MemoryListings, MemoryObserver, MemorySecrets, MemoryVitals, NoLocalModels, NoSpeech
 from dirigent.models.strategies.domain import Domain, spoken
 from dirigent.models.strategies.strategy import Question, Strategy
 from dirigent.net.client import HttpClient
@@ -73,7 +73,9 @@ def told(scores: Mapping[str, float], tier: Tier) -> Reading:
 def asked(embedder: Embedder, *said: str, candidates: Sequence[str] = CANDIDATES) -> Question:
     """A question with these messages of the user."""
     vitals = MemoryVitals()
-    ports = Ports(HttpClient(), NoLocalModels(), embedder, MemoryListings(), vitals, MemorySecrets(), MemoryObserver())
+    ports = Ports(
+        HttpClient(), NoLocalModels(), embedder, NoSpeech(), MemoryListings(), vitals, MemorySecrets(), MemoryObserver()
+    )
     run = Run(
         id="r1", model="auto", catalog=Catalog("r", {}, {}, {}), ports=ports,
         principal=Principal("acme", "default", "k1"), seconds=10,

@@ -13,7 +13,15 @@ from dirigent.core.ports import Ports
 from dirigent.core.profile import Profile
 from dirigent.core.run import Run
 from dirigent.core.usage import Price
-from dirigent.memory import MemoryListings, MemoryObserver, MemorySecrets, MemoryVitals, NoEmbedder, NoLocalModels
+from dirigent.memory import (
+    MemoryListings,
+    MemoryObserver,
+    MemorySecrets,
+    MemoryVitals,
+    NoEmbedder,
+    NoLocalModels,
+    NoSpeech,
+)
 from dirigent.models.echo import Echo
 from dirigent.models.strategies.strategy import Question
 from dirigent.net.client import HttpClient
@@ -46,6 +54,7 @@ def question(
         http=HttpClient(),
         local=NoLocalModels(),
         embedder=NoEmbedder(),
+        speech=NoSpeech(),
         listings=MemoryListings(),
         vitals=vitals or MemoryVitals(),
         secrets=MemorySecrets(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from dirigent.core.errors import DirigentError
@@ -23,6 +23,7 @@ class OpenAIChat(Dialect, frozen=True):
     """OpenAI's `/v1/chat/completions`."""
 
     name: ClassVar[str] = DIALECT
+    prefix: ClassVar[str] = "chatcmpl-"
 
     output_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """How this provider names the bound of an answer: OpenAI renamed it, most others did not."""
@@ -41,8 +42,11 @@ class OpenAIChat(Dialect, frozen=True):
     adds: dict[str, bool | int | float | str] = {}
     """Fields that every request to this provider carries."""
 
-    def read_request(self, body: bytes) -> Request:
+    def read_request(self, body: bytes, path: str = "", headers: Mapping[bytes, bytes] = {}) -> Request:
         return requests.read_request(body)
+
+    def path(self, deployment: str, *, stream: bool) -> str:
+        return "/chat/completions"
 
     def write_request(self, request: Request, deployment: str) -> bytes:
         if request.max_output is None and self.usual_output is not None:
@@ -81,5 +85,5 @@ class OpenAIChat(Dialect, frozen=True):
     def writer(self, request: Request, answer_id: str, created: int) -> StreamWriter:
         return Writer(request, answer_id, created)
 
-    def write_error(self, error: DirigentError, kind: str) -> bytes:
+    def write_error(self, error: DirigentError, status: int, kind: str, request_id: str) -> bytes:
         return errors.write_error(error, kind)

@@ -108,6 +108,7 @@ def read_request(body: bytes) -> Request:
         return Request(
             model=read.model,
             messages=Messages(read.messages),
+            dialect=DIALECT,
             max_output=read.max_completion_tokens if read.max_completion_tokens is not None else read.max_tokens,
             temperature=read.temperature,
             stream=read.stream is True,
@@ -121,6 +122,7 @@ def read_request(body: bytes) -> Request:
     return Request(
         model=read.model,
         messages=Messages(read.messages),
+        dialect=DIALECT,
         tools=tuple(_read_tools(read.tools)) if read.tools else (),
         tool_choice=choice,
         parallel_tool_calls=read.parallel_tool_calls,
@@ -223,7 +225,7 @@ def write_request(
         "model": deployment,
         "messages": [written_message(message) for message in request.messages],
         **{key: value for key, value in _settings(request, output_field) if value is not None},
-        **request.extra,
+        **(request.extra if request.dialect == DIALECT else {}),
         **adds,
     }
     if request.stream:

@@ -236,6 +236,8 @@ class Writer:
                 return self._chunk(choice, {}, logprobs=raw)
             case Finished(reason=reason, choice=choice):
                 return self._chunk(choice, {}, finish=reason)
+            case _:
+                return b""
 
     def end(self) -> bytes:
         closing = b""

@@ -8,6 +8,7 @@ from functools import lru_cache
 import msgspec
 
 from dirigent.core.errors import Finding
+from dirigent.core.messages import Task
 from dirigent.core.model import Survey
 from dirigent.core.ports import Listing, Listings, Origin, Secret
 from dirigent.core.registry import nearest
@@ -87,20 +88,19 @@ class Compatible(Provider, frozen=True):
             if not (value.isascii() and value.isprintable()):
                 raise ValueError(f"the header {name!r} holds a line break or a sign that cannot be sent")
 
-    def dialect(self) -> Dialect:
+    def dialect(self, task: Task = "chat", preferred: str = "") -> Dialect | None:
         """OpenAI chat completions, as far as this vendor knows them."""
+        if task != "chat":
+            return None
         known = self._row.dialect if self._row is not None else OPENAI_CHAT
         if self.usage_in_stream is None:
             return known
         return msgspec.structs.replace(known, usage_in_stream=self.usage_in_stream)
 
-    async def address(self, deployment: str, run: Run) -> Address:
-        """The chat endpoint, signed where a key is given."""
+    async def address(self, deployment: str, dialect: Dialect, run: Run) -> Address:
+        """The vendor's address, let in by the key where one is given."""
         origin, path = _split(self._base)
-        headers = [
-            ("content-type", "application/json"),
-            *((name.lower(), value) for name, value in self.headers.items()),
-        ]
+        headers = [(name.lower(), value) for name, value in self.headers.items()]
         if self.api_key is not None:
             headers.append(("authorization", f"Bearer {revealed(self.api_key, run)}"))
         return Address(origin, path, tuple(headers))
@@ -129,8 +129,7 @@ class Compatible(Provider, frozen=True):
 
 @lru_cache(maxsize=256)
 def _split(base_url: str) -> tuple[Origin, str]:
-    origin, path = origin_and_path(base_url)
-    return origin, f"{path}/chat/completions"
+    return origin_and_path(base_url)
 
 
 def _token(name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from dirigent.core.errors import Finding
+from dirigent.core.messages import Task
 from dirigent.core.model import Survey
 from dirigent.core.ports import Listing, Listings, LocalSetup, Origin
 from dirigent.core.run import Run
@@ -42,24 +43,24 @@ class LlamaCpp(Provider, frozen=True):
     max_output: Annotated[int, Meta(ge=1)] = 1024
     """Tokens of an answer where the request sets no bound; a small model would ramble until its context is full."""
 
-    def dialect(self) -> Dialect:
+    def dialect(self, task: Task = "chat", preferred: str = "") -> Dialect | None:
         """OpenAI chat completions as llama.cpp speaks it.
 
         It notices that a caller has gone in streams only, and during the prompt only where progress is asked for.
         """
-        return _dialect(self.max_output)
+        return _dialect(self.max_output) if task == "chat" else None
 
     @property
     def setup(self) -> LocalSetup:
         """How its process is to run."""
         return LocalSetup(self.slots, self.context, self.threads)
 
-    async def address(self, deployment: str, run: Run) -> Address:
+    async def address(self, deployment: str, dialect: Dialect, run: Run) -> Address:
         """The model's own process, started if need be. Raises Unavailable in words while it is not there."""
         patience = min(self.patience, run.seconds_left)
         endpoint = await run.ports.local.endpoint(deployment, self.setup, patience)
-        headers = (("authorization", f"Bearer {endpoint.key}"), ("content-type", "application/json"))
-        return Address(Origin(endpoint.host, endpoint.port, tls=False), "/v1/chat/completions", headers)
+        headers = (("authorization", f"Bearer {endpoint.key}"),)
+        return Address(Origin(endpoint.host, endpoint.port, tls=False), "/v1", headers)
 
     def listing(self, deployment: str, listings: Listings) -> Listing | None:
         """Free of charge; its window is that of a slot."""

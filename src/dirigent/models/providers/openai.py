@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dirigent.core.messages import Task
 from dirigent.core.ports import Listing, Listings, Secret
 from dirigent.core.run import Run
 from dirigent.dialects.dialect import Dialect
@@ -30,19 +31,19 @@ class Openai(Provider, frozen=True):
     def __post_init__(self) -> None:
         origin_and_path(self.base_url)
 
-    def dialect(self) -> Dialect:
+    def dialect(self, task: Task = "chat", preferred: str = "") -> Dialect | None:
         """OpenAI chat completions, with the present name of the output bound."""
-        return _DIALECT
+        return _DIALECT if task == "chat" else None
 
-    async def address(self, deployment: str, run: Run) -> Address:
-        """The chat endpoint, signed with the key."""
+    async def address(self, deployment: str, dialect: Dialect, run: Run) -> Address:
+        """OpenAI's address, let in by the key."""
         origin, path = origin_and_path(self.base_url)
-        headers = [("authorization", f"Bearer {revealed(self.api_key, run)}"), ("content-type", "application/json")]
+        headers = [("authorization", f"Bearer {revealed(self.api_key, run)}")]
         if self.organization:
             headers.append(("openai-organization", self.organization))
         if self.project:
             headers.append(("openai-project", self.project))
-        return Address(origin, f"{path}/chat/completions", tuple(headers))
+        return Address(origin, path, tuple(headers))
 
     def located(self) -> str | None:
         """What the file says."""

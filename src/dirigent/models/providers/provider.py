@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from dirigent.core.errors import Finding, Misconfigured
+from dirigent.core.messages import Task
 from dirigent.core.model import Survey
-from dirigent.core.ports import Listing, Listings, Origin, Secret
+from dirigent.core.ports import HttpCall, Listing, Listings, Origin, Secret
 from dirigent.core.registry import Kind
 from dirigent.core.run import Run
 from dirigent.dialects.dialect import Dialect
@@ -22,10 +23,11 @@ OPENAI_CHAT = OpenAIChat()
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where one request goes, and the headers that let it in."""
+    """Where requests go, and the headers that let them in."""
 
     origin: Origin
     path: str
+    """What stands before the path that the dialect gives; without a slash at its end."""
     headers: tuple[tuple[str, str], ...]
 
 
@@ -35,17 +37,30 @@ class Provider(Kind, frozen=True):
     contract: ClassVar[str] = "provider"
     lasting: ClassVar[bool] = True
     """Whether the address of a deployment stays the same as long as the configuration does."""
+    signs: ClassVar[bool] = False
+    """Whether each call has to be signed as a whole."""
 
-    def dialect(self) -> Dialect:
-        """The wire format of this provider's answers."""
-        return OPENAI_CHAT
+    def dialect(self, task: Task = "chat", preferred: str = "") -> Dialect | None:
+        """The wire format in which this provider takes requests for `task`; None where it takes none.
 
-    async def address(self, deployment: str, run: Run) -> Address:
-        """Where a request for the deployment of this name goes.
+        Of several that it speaks, the one called `preferred`, so that a caller's own bytes can go through.
+        """
+        return OPENAI_CHAT if task == "chat" else None
+
+    async def address(self, deployment: str, dialect: Dialect, run: Run) -> Address:
+        """Where requests in `dialect` for the deployment of this name go.
 
         Raises Misconfigured where a credential is missing and Unavailable where the provider cannot be asked now.
         """
         raise NotImplementedError
+
+    async def signed(self, call: HttpCall, run: Run) -> HttpCall:
+        """`call` with its signature; asked for only where this provider `signs`. Raises Misconfigured."""
+        return call
+
+    def forwarded(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        """Those of a caller's headers that this provider takes; the dialect has chosen which may go on at all."""
+        return headers
 
     def listing(self, deployment: str, listings: Listings) -> Listing | None:
         """What is published about the deployment of this name."""

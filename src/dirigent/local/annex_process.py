@@ -1,0 +1,65 @@
+"""The other side of an annex: reads asks, has them worked on, and writes what came of them, until its parent ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import msgspec
+
+from dirigent.core.errors import Invalid, Unavailable, Unsupported
+from dirigent.local.annex_message import LENGTH, Alive, Done, Failure, Refused, Word
+from dirigent.local.tether import end_with
+
+__all__ = ["Breathe", "inhabit"]
+
+Breathe = Callable[[], None]
+"""To be called after each piece of a long work, so that nobody takes it for hung."""
+_NICENESS = 5
+
+Ask = TypeVar("Ask")
+
+
+def inhabit(ask: type[Ask], work: Callable[[Ask, Breathe], msgspec.Struct]) -> None:
+    """Answers every ask on the standard input with what `work` makes of it. Is the whole life of the process."""
+    end_with(int(sys.argv[1]))
+    _step_back()
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever native code may print goes to the log, not between two messages
+    _serve(sys.stdin.buffer, answers, msgspec.msgpack.Decoder(ask), work)
+
+
+def _serve(
+    source: BinaryIO,
+    sink: BinaryIO,
+    decoder: msgspec.msgpack.Decoder[Ask],
+    work: Callable[[Ask, Breathe], msgspec.Struct],
+) -> None:
+    def say(word: Word) -> None:
+        body = msgspec.msgpack.encode(word)
+        sink.write(LENGTH.pack(len(body)) + body)
+        sink.flush()
+
+    while len(head := source.read(LENGTH.size)) == LENGTH.size:
+        ask = decoder.decode(source.read(LENGTH.unpack(head)[0]))
+        try:
+            say(Done(msgspec.Raw(msgspec.msgpack.encode(work(ask, lambda: say(Alive()))))))
+        except Invalid as fault:
+            why = "unsupported" if isinstance(fault, Unsupported) else "invalid"
+            say(Refused(fault.message, fault.param or "", why))
+        except Unavailable as fault:
+            say(Failure(fault.message))
+        except Exception as fault:  # noqa: BLE001 - whatever the engine raises belongs to this one ask
+            say(Failure(f"{type(fault).__name__}: {fault}"))
+
+
+def _step_back() -> None:
+    """Lets the gateway go first, and lets the kernel end us rather than it when memory runs out."""
+    with contextlib.suppress(OSError):
+        os.nice(_NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
