@@ -10,7 +10,7 @@ from dirigent.core.events import Answer
 from dirigent.core.identity import Principal, Priority
 from dirigent.core.messages import Request
 from dirigent.core.ports import Ports
-from dirigent.core.run import MAX_TRIES, Answering, Run
+from dirigent.core.run import MAX_TRIES, Answering, Passage, Run
 
 __all__ = ["Conductor"]
 
@@ -48,6 +48,10 @@ class Conductor:
     def answer(self, request: Request, run: Run) -> Answer:
         """The events of the model with which `run` begins. Raises UnknownModel at once."""
         return self._facing(run).answer(request, run)
+
+    def passage(self, request: Request, run: Run) -> Passage | None:
+        """The straight way to the answer, where there is one now. Raises UnknownModel at once."""
+        return self._facing(run).passage(request, run)
 
     async def explain(self, request: Request, run: Run) -> Sequence[Decision]:
         """The decisions that would be taken on `request`; nobody is asked. Empty where no router stands in the way."""

@@ -38,7 +38,7 @@ from dirigent.local.embedder import LocalEmbedder
 from dirigent.local.kit import BETTER, DEFAULT, SMALL
 from dirigent.local.supervisor import LocalModels
 from dirigent.local.weights import locate
-from dirigent.memory import MemoryVitals, NoSpeech
+from dirigent.memory import MemoryAffinity, MemorySlots, MemoryVitals, NoSpeech
 from dirigent.models import MODELS
 from dirigent.models.deployment import Deployment
 from dirigent.models.providers import PROVIDERS
@@ -162,6 +162,8 @@ class _Node:
             speech=NoSpeech(),
             listings=self._listings,
             vitals=MemoryVitals(),
+            slots=MemorySlots(),
+            affinity=MemoryAffinity(),
             secrets=self._secrets,
             observer=observer,
         )
@@ -171,7 +173,7 @@ class _Node:
         standing = lambda: {"local": _local_states(conductor.catalog, local)}  # noqa: E731
         recent = Recent()
         gateway = Gateway(conductor, keys, routes(conductor, dialect, recent, standing), dialect, recent)
-        server = Server(gateway.handle, refusal=gateway.refusal)
+        server = Server(gateway.take, refusal=gateway.refusal)
         port = await server.start(settings.host, settings.port, sock=listener)
         running = Running(settings.host, port, os.getpid())
         # every answer is closed by whoever reads it, so the loop need not keep a list of them for its end

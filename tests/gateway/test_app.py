@@ -80,7 +80,7 @@ async def house(models: dict[str, Any]) -> AsyncGenerator[House, None]:
     conductor, dialect, recent = Conductor(catalog, world.ports), OpenAIChat(), Recent()
     keys = Keys.of({"anna": Principal("acme", "sales", "a"), "bert": Principal("other", "hr", "b")})
     gateway = Gateway(conductor, keys, routes(conductor, dialect, recent, dict), dialect, recent)
-    server = Server(gateway.handle, refusal=gateway.refusal)
+    server = Server(gateway.take, refusal=gateway.refusal)
     observer = world.ports.observer
     assert isinstance(observer, MemoryObserver)
     made = House(await server.start(), observer)

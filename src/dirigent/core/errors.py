@@ -10,6 +10,7 @@
     │   └── Unauthenticated         no key, or a key that nobody issued
     ├── Failed                      what stands behind us failed
     │   ├── Unavailable             not reachable, overloaded or still loading
+    │   │   ├── Busy                all its places are taken, and the queue is full or too slow
     │   │   └── NoCandidate         every candidate of a router failed or was ruled out
     │   ├── TimedOut                no answer within the time that was given
     │   ├── RateLimited             the provider asked us to slow down
@@ -32,6 +33,7 @@ import msgspec
 
 __all__ = [
     "BadAnswer",
+    "Busy",
     "Denied",
     "DirigentError",
     "Failed",
@@ -125,6 +127,12 @@ class Unavailable(Failed):
     """A deployment cannot be reached, is overloaded or is still loading."""
 
     code = "unavailable"
+
+
+class Busy(Unavailable):
+    """A deployment answers as many requests as it may, and the queue before it is full or did not move in time."""
+
+    code = "busy"
 
 
 class NoCandidate(Unavailable):

@@ -12,10 +12,13 @@ from dirigent.core.messages import Request
 from dirigent.core.ports import Listings, Secrets
 from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
-from dirigent.core.run import Run
+from dirigent.core.run import Passage, Run
 from dirigent.core.tokens import estimated_request
 
-__all__ = ["Mention", "Model", "Survey"]
+__all__ = ["Fields", "Mention", "Model", "Survey"]
+
+Fields = Sequence[tuple[bytes, bytes]]
+"""Header fields as they were sent."""
 
 Mention = tuple[tuple[str | int, ...], str]
 """Where in its own configuration a model names another, and the name."""
@@ -56,6 +59,10 @@ class Model(Kind, frozen=True):
     async def count(self, request: Request, run: Run) -> int:
         """How many input tokens the request has for this model; estimated, unless the model knows better."""
         return estimated_request(request)
+
+    def passage(self, request: Request, run: Run) -> Passage | None:
+        """The straight way to the answer, where there is one now; None leaves it to `answer`."""
+        return None
 
     def mentions(self) -> Iterable[Mention]:
         """Every model that this one may ask. Publishing refuses unknown names and loops by them."""

@@ -10,7 +10,7 @@ from dirigent.core.errors import Finding
 from dirigent.core.events import Answer
 from dirigent.core.messages import Request
 from dirigent.core.registry import Kind
-from dirigent.core.run import Answering, Run
+from dirigent.core.run import Answering, Passage, Run
 
 __all__ = ["Policy", "governed"]
 
@@ -45,6 +45,10 @@ class _Governed:
     async def explain(self, request: Request, run: Run) -> Sequence[Decision]:
         """The decisions of the model."""
         return await self._inner.explain(request, run)
+
+    def passage(self, request: Request, run: Run) -> Passage | None:
+        """None: a policy sees what passes."""
+        return None
 
     async def count(self, request: Request, run: Run) -> int:
         """The tokens of a request, as the model counts them."""

@@ -11,16 +11,22 @@ from typing import Annotated, Literal, Protocol
 
 import msgspec
 
+from dirigent.core.errors import Failed
+from dirigent.core.identity import Principal, Priority
 from dirigent.core.messages import Sound, Task, Transcript
 from dirigent.core.subjects import SubjectReader
 from dirigent.core.usage import Price
 
 __all__ = [
+    "Affinity",
+    "Breaker",
     "Capability",
     "Embedder",
     "Http",
     "HttpAnswer",
     "HttpCall",
+    "HttpFlow",
+    "HttpTaker",
     "Listing",
     "Listings",
     "LocalEndpoint",
@@ -31,8 +37,11 @@ __all__ = [
     "Observer",
     "Origin",
     "Ports",
+    "Queue",
     "Secret",
     "Secrets",
+    "Slots",
+    "Standing",
     "Timeouts",
     "Vitals",
 ]
@@ -97,8 +106,55 @@ class HttpAnswer(Protocol):
         ...
 
 
+class HttpTaker(Protocol):
+    """To whom an answer is told as it comes, by the loop itself: none of these may wait or raise."""
+
+    def head(self, status: int, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        """The status and the header fields, as they were sent."""
+        ...
+
+    def piece(self, data: bytes) -> None:
+        """The next piece of the body."""
+        ...
+
+    def end(self) -> None:
+        """The answer is whole; nothing more is told."""
+        ...
+
+    def failed(self, error: Failed, *, touched: bool) -> None:
+        """It came to nothing or broke off, and nothing more is told.
+
+        Where it was not `touched`, no byte of an answer had come over a connection that had waited for long: it had
+        most likely been closed, and nobody has read the request.
+        """
+        ...
+
+
+class HttpFlow(Protocol):
+    """An exchange whose answer is told."""
+
+    def pause(self) -> None:
+        """Reads no more for now."""
+        ...
+
+    def resume(self) -> None:
+        """Reads on."""
+        ...
+
+    def close(self) -> None:
+        """Ends the exchange and cuts the connection; nothing more is told."""
+        ...
+
+
 class Http(Protocol):
     """The HTTP client."""
+
+    def push(self, call: HttpCall, timeouts: Timeouts, taker: HttpTaker) -> HttpFlow | None:
+        """Sends `call` now, over a connection that waits for it, and tells `taker`; None where no connection waits.
+
+        Raises Misconfigured where a header cannot be sent.
+        """
+        ...
 
     async def open(self, call: HttpCall, timeouts: Timeouts) -> HttpAnswer:
         """Sends `call` and returns when the answer's head has arrived, whatever its status.
@@ -230,19 +286,68 @@ class Listings(Protocol):
         ...
 
 
+class Breaker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """When a deployment rests after failures, and for how long."""
+
+    failures: Annotated[int, msgspec.Meta(ge=1)] = 3
+    """Failures in a row after which it rests."""
+    share: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5
+    """Share of failures among its latest answers from which it rests, in a row or not."""
+    window: Seconds = 60.0
+    """Seconds after which an answer no longer counts for the share; at most the last 1,000 answers count."""
+    fewest: Annotated[int, msgspec.Meta(ge=1)] = 20
+    """Answers without which the share says nothing."""
+    rest: Seconds = 10.0
+    """Seconds of the first rest. A try after the rest that fails as well doubles the next one."""
+    longest: Seconds = 300.0
+    """The longest rest in seconds; only a provider that asks for a longer one gets it."""
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How a deployment stands on this node now."""
+
+    state: Literal["well", "limited", "resting", "trying"]
+    """Well; asked by its provider to wait; resting after failures; rested, and one request finds out how it is."""
+    rests: float
+    """Seconds until routers ask it again; 0 where they do now."""
+    failures: int
+    """Failures in a row."""
+    in_flight: int
+    """Requests that it answers now, or that wait for a place."""
+
+
 class Vitals(Protocol):
     """How each deployment has been doing lately, on this node."""
+
+    def enter(self, model: str, *, insists: bool = False) -> bool:
+        """Counts one more request in flight; True where it is the one that finds out how a resting deployment is.
+
+        Raises Unavailable where it rests and another request is finding out already, unless this one `insists`.
+        """
+        ...
+
+    def leave(self, model: str, *, probe: bool = False) -> None:
+        """Counts one less; `probe` is what `enter` said of it."""
+        ...
 
     def succeeded(self, model: str, first_token: float, seconds: float, output_tokens: int | None) -> None:
         """Records an answer: seconds to its first token, seconds in all, and its tokens where known."""
         ...
 
-    def failed(self, model: str) -> None:
-        """Records a failure that was not the caller's fault."""
+    def failed(self, model: str, seconds: float = 0.0, breaker: Breaker | None = None) -> None:
+        """Records a failure that was not the caller's fault, `seconds` after the request was begun."""
+        ...
+
+    def told_to_wait(self, model: str, seconds: float) -> None:
+        """Lets routers pass the deployment over for as long as its provider says; never shortens what was said."""
         ...
 
     def healthy(self, model: str) -> bool:
-        """False while the deployment rests after repeated failures."""
+        """Whether routers ask it; False while it rests, and while one request finds out how it is."""
+        ...
+
+    def standing(self, model: str) -> Standing:
+        """All of it at once."""
         ...
 
     def first_token(self, model: str) -> float | None:
@@ -251,6 +356,47 @@ class Vitals(Protocol):
 
     def pace(self, model: str) -> float | None:
         """Typical output tokens per second; None before the first answer that reported usage."""
+        ...
+
+
+class Queue(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How requests wait for a place at a deployment that answers a bounded number at once."""
+
+    length: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 100
+    """Requests that wait at most; beyond it the latest of the lowest priority is refused."""
+    patience: Seconds = 30.0
+    """Seconds that a request waits at most."""
+    backed: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 1.0
+    """Seconds that it waits at most where another candidate of a router can take it."""
+
+
+class Slots(Protocol):
+    """The places at deployments that answer a bounded number of requests at once."""
+
+    async def take(
+        self, model: str, places: int, queue: Queue, priority: Priority, principal: Principal, patience: float
+    ) -> None:
+        """Returns with one of the `places`, to be freed again, after `patience` seconds of waiting at most.
+
+        Critical requests come before normal ones and these before bulk; of one priority each virtual key has its turn.
+        Raises Busy, with the time after which a place is likely, where the queue is full or the time is over.
+        """
+        ...
+
+    def free(self, model: str, seconds: float) -> None:
+        """Gives the place, which was held for `seconds`, to whoever is next."""
+        ...
+
+
+class Affinity(Protocol):
+    """Which deployments have something that belongs to a conversation; bounded, and forgotten in time."""
+
+    def keep(self, mark: bytes, names: Sequence[str]) -> None:
+        """Remembers by whom what bears this mark was given: a model's name, and those of the models that asked it."""
+        ...
+
+    def kept(self, mark: bytes, within: float | None = None) -> Sequence[str]:
+        """The names; none where nobody knows, or not `within` these seconds."""
         ...
 
 
@@ -292,5 +438,7 @@ class Ports(msgspec.Struct, frozen=True):
     speech: LocalSpeech
     listings: Listings
     vitals: Vitals
+    slots: Slots
+    affinity: Affinity
     secrets: Secrets
     observer: Observer

@@ -9,21 +9,60 @@ from typing import Any, Protocol
 import msgspec
 
 from dirigent.core.decision import Decision
-from dirigent.core.errors import Overrun
+from dirigent.core.errors import DirigentError, Overrun
 from dirigent.core.events import Answer
 from dirigent.core.identity import Principal, Priority
 from dirigent.core.messages import Request
-from dirigent.core.ports import Ports
+from dirigent.core.ports import HttpCall, Ports, Timeouts
 from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
 from dirigent.core.usage import Money, Tariff, Usage
 
-__all__ = ["MAX_TRIES", "Answering", "Attempt", "Published", "Record", "Run"]
+__all__ = ["MAX_TRIES", "Answering", "Attempt", "Passage", "Published", "Record", "Run"]
 
 MAX_TRIES = 8
 """How many providers one run asks at most, however its models repeat and fall back."""
 MAX_DEPTH = 16
 """How deep models may ask models. Loops are refused at publish; this bounds what no model can raise."""
+
+
+class Passage(Protocol):
+    """An answer that is one call to one provider, whose bytes go to the caller as they are.
+
+    It is settled by exactly one of `end`, `whole`, `broke` and `left`.
+    """
+
+    call: HttpCall
+    timeouts: Timeouts
+    stream: bool
+
+    def head(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        """Reads what the head of a good answer tells."""
+        ...
+
+    def piece(self, data: bytes) -> bytes:
+        """What the caller gets of the next piece of a stream. Raises what the stream reports as an error."""
+        ...
+
+    def end(self) -> bytes:
+        """What the caller gets at the end of a stream. Raises BadAnswer where it stopped before its end."""
+        ...
+
+    def whole(self, body: bytes) -> None:
+        """Takes a whole answer, which goes to the caller untouched. Raises BadAnswer where it is none."""
+        ...
+
+    def refusal(self, status: int, fields: Sequence[tuple[bytes, bytes]], body: bytes) -> DirigentError:
+        """What a refusal of the provider means."""
+        ...
+
+    def broke(self, error: DirigentError) -> None:
+        """Settles a try that came to nothing or broke off."""
+        ...
+
+    def left(self) -> None:
+        """Settles a try that nobody waits for any more."""
+        ...
 
 
 class Answering(Protocol):
@@ -39,6 +78,10 @@ class Answering(Protocol):
 
     async def count(self, request: Request, run: Run) -> int:
         """How many input tokens the request has for this model."""
+        ...
+
+    def passage(self, request: Request, run: Run) -> Passage | None:
+        """The straight way to the answer, where there is one now; None leaves it to `answer`."""
         ...
 
 
@@ -95,6 +138,7 @@ class Record:
         "cost",
         "decisions",
         "deployment",
+        "failed_first",
         "first_token",
         "forwarded",
         "left_out",
@@ -119,6 +163,8 @@ class Record:
         """True as soon as one answer had no known price: then the cost is unknown, whatever else was priced."""
         self.first_token: float | None = None
         """Seconds from the start to the first event."""
+        self.failed_first: DirigentError | None = None
+        """What a first try brought that was made on the straight way; whoever goes on takes it as its own."""
         self.forwarded: tuple[tuple[str, str], ...] = ()
         """What the provider that answers says of its limits, for the caller to read."""
         self.content_type: str | None = None

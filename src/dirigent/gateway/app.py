@@ -3,183 +3,25 @@
 from __future__ import annotations
 
 import logging
-import re
 from asyncio import CancelledError
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Coroutine
 from secrets import token_hex
-from time import monotonic, time
-
-import msgspec
+from typing import Any
 
 from dirigent.conductor import Conductor
-from dirigent.core.errors import DirigentError, Invalid
-from dirigent.core.identity import Principal, Priority
-from dirigent.core.run import Run
-from dirigent.core.usage import Money
+from dirigent.core.errors import DirigentError
+from dirigent.core.identity import Principal
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.auth import Keys
+from dirigent.gateway.call import Call, Endpoint, Route, Served
 from dirigent.gateway.errors import WireFault, headers_of, shape_of
+from dirigent.gateway.express import Express
 from dirigent.gateway.wire import Exchange
 
 __all__ = ["Call", "Endpoint", "Gateway", "Recent", "Route", "Served"]
 
 _log = logging.getLogger("dirigent.gateway")
-_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-_PRIORITIES: dict[bytes, Priority] = {b"critical": "critical", b"normal": "normal", b"bulk": "bulk"}
-
-
-class Served(msgspec.Struct, frozen=True):
-    """What is noted of one request: who and what, never a word of its content."""
-
-    at: float
-    """When it ended, in seconds since 1970."""
-    run: str
-    request: str
-    tenant: str | None
-    project: str | None
-    key: str | None
-    path: str
-    model: str | None = None
-    deployment: str | None = None
-    route: str | None = None
-    revision: str | None = None
-    status: int = 0
-    code: str | None = None
-    streamed: bool = False
-    attempts: int = 0
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost: Money | None = None
-    seconds: float = 0.0
-    first_token: float | None = None
-
-
-class Call:
-    """One request while it is answered: the exchange, on whose behalf, and the run once there is one."""
-
-    __slots__ = (
-        "_conductor",
-        "_keys",
-        "began",
-        "broken_off",
-        "code",
-        "exchange",
-        "first_token",
-        "principal",
-        "request_id",
-        "run",
-        "run_id",
-        "status",
-    )
-
-    def __init__(self, run_id: str, exchange: Exchange, conductor: Conductor, keys: Keys) -> None:
-        self._conductor = conductor
-        self._keys = keys
-        self.exchange = exchange
-        self.began = monotonic()
-        self.run_id = run_id
-        given = exchange.headers.get(b"x-request-id")
-        self.request_id = given.decode() if given is not None and _ID.fullmatch(given) else run_id
-        self.principal: Principal | None = None
-        self.run: Run | None = None
-        self.status = 0
-        self.code: str | None = None
-        self.first_token: float | None = None
-        self.broken_off: Callable[[bytes], bytes] | None = None
-        """How a stream that has begun tells the caller of an error: the bytes for an error's body."""
-
-    def authenticate(self) -> Principal:
-        """Who asks. Raises Unauthenticated."""
-        self.principal = self._keys.principal(self.exchange.headers)
-        return self.principal
-
-    def open(self, model: str) -> Run:
-        """The run of this request. Raises Invalid where one of our own headers cannot be read."""
-        headers = self.exchange.headers
-        priority = headers.get(b"x-dirigent-priority")
-        if priority is not None and priority not in _PRIORITIES:
-            raise Invalid("x-dirigent-priority: one of critical, normal, bulk", param="x-dirigent-priority")
-        sticky = headers.get(b"x-dirigent-subject") or headers.get(b"x-dirigent-transaction")
-        purpose = headers.get(b"x-dirigent-purpose")
-        self.run = self._conductor.open(
-            self.run_id,
-            model,
-            self.principal or self.authenticate(),
-            priority=_PRIORITIES[priority] if priority is not None else "normal",
-            purpose=purpose.decode("latin-1") if purpose is not None else None,
-            sticky=sticky.decode("latin-1") if sticky is not None else None,
-        )
-        return self.run
-
-    def headers(self, content_type: str) -> list[tuple[str, str]]:
-        """The headers of the answer, with all that is known by now."""
-        headers = [("content-type", content_type), ("x-request-id", self.request_id), ("x-dirigent-run", self.run_id)]
-        run = self.run
-        if run is not None:
-            record = run.record
-            headers.append(("x-dirigent-revision", run.catalog.revision))
-            if record.deployment is not None:
-                headers.append(("x-dirigent-model", record.deployment))
-            if record.decisions:
-                headers.append(("x-dirigent-route", _plain(record.route or "")))
-            if (cost := record.known_cost) is not None:
-                headers.append(("x-dirigent-cost", str(cost)))
-        return headers
-
-    def served(self) -> Served:
-        """The note of this request, once it is over."""
-        run, principal = self.run, self.principal
-        if run is None or principal is None:  # refused before it came to a run
-            return Served(
-                at=time(),
-                run=self.run_id,
-                request=self.request_id,
-                tenant=principal.tenant if principal is not None else None,
-                project=principal.project if principal is not None else None,
-                key=principal.key if principal is not None else None,
-                path=self.exchange.path,
-                status=self.status,
-                code=self.code,
-                seconds=monotonic() - self.began,
-            )
-        record = run.record
-        usage = record.usage
-        return Served(  # by position, in the order of the fields: this is written for every request
-            time(),
-            self.run_id,
-            self.request_id,
-            principal.tenant,
-            principal.project,
-            principal.key,
-            self.exchange.path,
-            run.model,
-            record.deployment,
-            record.route if record.decisions else None,
-            run.catalog.revision,
-            self.status,
-            self.code,
-            self.first_token is not None,
-            len(record.attempts),
-            usage.input_tokens if usage is not None else None,
-            usage.output_tokens if usage is not None else None,
-            record.known_cost,
-            monotonic() - self.began,
-            self.first_token,
-        )
-
-
-Endpoint = Callable[[Call], Awaitable[None]]
-
-
-class Route(msgspec.Struct, frozen=True):
-    """One path: its method, who answers, in which dialect errors come, and whether it is open to everybody."""
-
-    method: str
-    path: str
-    endpoint: Endpoint
-    dialect: Dialect
-    open: bool = False
 
 
 class Recent:
@@ -195,6 +37,23 @@ class Recent:
     def find(self, run: str, tenant: str) -> Served | None:
         """The note of a run of this tenant; None where there is none, or none any more."""
         return next((note for note in reversed(self._notes) if note.run == run and note.tenant == tenant), None)
+
+
+_UNUSUAL = (b"idempotency-key",)
+"""Headers that want more than an answer."""
+
+
+class _Memo:
+    """What follows from the head of a request alone, for as long as the keys are the same."""
+
+    __slots__ = ("keys", "plain", "principal", "route")
+
+    def __init__(self, keys: Keys, route: Route | None, principal: Principal | None, *, plain: bool) -> None:
+        self.keys = keys
+        self.route = route
+        self.principal = principal
+        self.plain = plain
+        """Whether nothing in the head speaks against the straight way."""
 
 
 class _RunIds:
@@ -226,14 +85,55 @@ class Gateway:
         self._exact = {(route.method, route.path): route for route in routes if not route.path.endswith("/*")}
         self._below = [(route.path[:-1], route) for route in routes if route.path.endswith("/*")]
 
-    async def handle(self, exchange: Exchange) -> None:
-        """Answers one request; whatever goes wrong is answered in the caller's dialect."""
+    def take(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
+        """Answers one request; whatever goes wrong is answered in the caller's dialect.
+
+        Most are answered by callbacks; what is returned answers the others, in a task.
+        """
+        memo = exchange.head.memo
+        if type(memo) is not _Memo or memo.keys is not self._keys:
+            memo = exchange.head.memo = self._remembered(exchange)
         call = Call(self._ids.draw(), exchange, self._conductor, self._keys)
-        route = self._exact.get((exchange.method, exchange.path))
+        route = memo.route
+        if route is None:
+            return self._handle(call, None)
+        call.principal = memo.principal
+        return self._handle(call, route) if not memo.plain else self._straight(call, route)
+
+    def _straight(self, call: Call, route: Route) -> Coroutine[Any, Any, None] | None:
+        """The straight way, where it is open; else the general one, with what is read already."""
+        exchange, dialect = call.exchange, route.dialect
+        try:
+            call.request = request = dialect.read_request(exchange.body, exchange.path, exchange.headers)
+            run = call.open(request.model)
+            passage = self._conductor.passage(request, run)
+            if passage is not None and Express(self, call, route, request, passage).sent(run.ports.http):
+                return None
+        except DirigentError as error:
+            self.refuse(call, error, route)
+            return None
+        except Exception:  # noqa: BLE001  as on the general way
+            self._fail(call, route)
+            self.close(call)
+            return None
+        return self._handle(call, route)
+
+    def _remembered(self, exchange: Exchange) -> _Memo:
+        """What follows from a head alone."""
+        try:
+            route = self._exact.get((exchange.method, exchange.path)) or self._other(exchange)
+            principal = None if route.open else self._keys.principal(exchange.headers)
+        except DirigentError:
+            return _Memo(self._keys, None, None, plain=False)  # told on the general way, with its words
+        plain = route.answers and not any(name in exchange.headers for name in _UNUSUAL)
+        return _Memo(self._keys, route, principal, plain=plain)
+
+    async def _handle(self, call: Call, route: Route | None) -> None:
+        exchange = call.exchange
         try:
             if route is None:
-                route = self._other(exchange)
-            if not route.open:
+                route = self._exact.get((exchange.method, exchange.path)) or self._other(exchange)
+            if not route.open and call.principal is None:
                 call.authenticate()
             await route.endpoint(call)
         except DirigentError as error:
@@ -242,14 +142,36 @@ class Gateway:
             call.status, call.code = 499, "caller_gone"
             raise
         except Exception:  # noqa: BLE001  whatever it is, the caller has a right to an answer, and the log to the trace
-            _log.exception("the request %s failed on a fault of our own", call.request_id)
-            ours = DirigentError(f"something went wrong on our side; the log has it under {call.request_id}")
-            self._refuse(call, ours, route.dialect if route is not None else self._dialect)
+            self._fail(call, route)
         finally:
             if route is None or not route.open:
-                served = call.served()
-                self._recent.note(served)
-                self._conductor.ports.observer.observe(served)
+                self._note(call)
+
+    # --- what the straight way needs ----------------------------------------------------------------------------------
+
+    def go_on(self, call: Call, route: Route) -> None:
+        """Answers the call on the general way."""
+        call.exchange.carry(self._handle(call, route))
+
+    def refuse(self, call: Call, error: DirigentError, route: Route) -> None:
+        """Answers the call with an error, and ends it."""
+        self._refuse(call, error, route.dialect)
+        self.close(call)
+
+    def close(self, call: Call) -> None:
+        """Notes a call that is over."""
+        self._note(call)
+        call.exchange.over()
+
+    def _note(self, call: Call) -> None:
+        served = call.served()
+        self._recent.note(served)
+        self._conductor.ports.observer.observe(served)
+
+    def _fail(self, call: Call, route: Route | None) -> None:
+        _log.exception("the request %s failed on a fault of our own", call.request_id)
+        ours = DirigentError(f"something went wrong on our side; the log has it under {call.request_id}")
+        self._refuse(call, ours, route.dialect if route is not None else self._dialect)
 
     def refusal(self, status: int, code: str, message: str) -> tuple[list[tuple[str, str]], bytes]:
         """The answer to bytes that are no proper HTTP request, in the shape of every other error."""
@@ -289,8 +211,3 @@ class Gateway:
             return
         headers = call.headers(dialect.content_type) + headers_of(error, shape)
         call.exchange.respond(shape.status, headers, body)
-
-
-def _plain(words: str) -> str:
-    """Words as a header can carry them: one line of ASCII, 200 characters at most."""
-    return " ".join(words.split())[:200].encode("ascii", "replace").decode()

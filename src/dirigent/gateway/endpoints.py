@@ -46,7 +46,7 @@ def routes(
         _json(call, {**msgspec.structs.asdict(served), "cost": str(served.cost) if served.cost is not None else None})
 
     return [
-        Route("POST", "/v1/chat/completions", answering(dialect, conductor), dialect),
+        Route("POST", "/v1/chat/completions", answering(dialect, conductor), dialect, answers=True),
         Route("GET", "/v1/models", catalog.listed, dialect),
         Route("GET", "/v1/models/*", catalog.shown, dialect),
         Route("GET", "/api/v1/models", catalog.described, dialect),
@@ -61,8 +61,10 @@ def answering(dialect: Dialect, conductor: Conductor) -> Endpoint:
     """The endpoint at which callers of `dialect` ask for answers."""
 
     async def endpoint(call: Call) -> None:
-        request = dialect.read_request(call.exchange.body, call.exchange.path, call.exchange.headers)
-        run = call.open(request.model)
+        request, run = call.request, call.run
+        if request is None or run is None:  # else the straight way has come so far
+            request = dialect.read_request(call.exchange.body, call.exchange.path, call.exchange.headers)
+            run = call.open(request.model)
         if request.stream:
             async with aclosing(conductor.answer(request, run)) as events:
                 await _streamed(call, request, dialect, events)

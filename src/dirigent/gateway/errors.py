@@ -35,6 +35,7 @@ SHAPES = {
     "deployment_misconfigured": Shape(502, "api_error", retry=False),
     "provider_error": Shape(502, "api_error"),
     "unavailable": Shape(503, "api_error"),
+    "busy": Shape(503, "api_error"),
     "no_candidate": Shape(503, "api_error"),
     "run_limit_exceeded": Shape(504, "api_error", retry=False),
     "timeout": Shape(504, "api_error"),

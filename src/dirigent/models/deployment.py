@@ -22,6 +22,7 @@ from dirigent.core.run import Run
 from dirigent.core.usage import Price, Tariff, Usage
 from dirigent.dialects.dialect import Dialect
 from dirigent.models.attempt import Headers, Passing, Try, forwarded, hush, retry_after, streamed
+from dirigent.models.passage import Passage
 from dirigent.models.providers.provider import Address, Provider
 
 __all__ = ["Deployment"]
@@ -99,6 +100,20 @@ class Deployment(Model, frozen=True):
             attempt.abandoned()
             raise
         attempt.answered(bound.tariff)
+
+    def passage(self, request: Request, run: Run) -> Passage | None:
+        """The straight way: for requests in the provider's own dialect, once its address is known."""
+        wire = request.wire
+        if wire is None:
+            return None
+        bound = self._bound(request, run)
+        dialect = bound.dialect
+        if wire.dialect != dialect.name or not bound.straight:
+            return None
+        call = bound.ready(dialect.splice(wire, self.name, report_usage=request.stream), request, run)
+        if call is None:
+            return None
+        return Passage(run, request, dialect, bound.tariff, call, self._within(run))
 
     async def count(self, request: Request, run: Run) -> int:
         """As the provider counts them, where it does; estimated otherwise."""
@@ -219,13 +234,17 @@ class Deployment(Model, frozen=True):
 class Bound:
     """A deployment joined to its provider in one dialect, for as long as one catalog lasts."""
 
-    __slots__ = ("_address", "_json", "_paths", "deployment", "dialect", "provider", "tariff")
+    __slots__ = ("_address", "_json", "_paths", "deployment", "dialect", "provider", "straight", "tariff")
 
     def __init__(self, deployment: Deployment, provider: Provider, dialect: Dialect, tariff: Tariff | None) -> None:
         self.deployment = deployment  # held, so that its identity is nobody else's meanwhile
         self.provider = provider
         self.dialect = dialect
         self.tariff = tariff
+        self.straight = (
+            provider.lasting and not provider.signs and dialect.passes_verbatim and not dialect.always_streams
+        )
+        """Whether a caller's own bytes may go there and back without anybody waiting for them."""
         self._address: Address | None = None
         self._json: Headers = ()
         """The headers of nearly every request to this address."""
@@ -234,6 +253,15 @@ class Bound:
     async def call(self, body: bytes, request: Request, run: Run) -> HttpCall:
         """The call that asks the provider."""
         address = self._address or await self._addressed(run)
+        call = self._call(address, body, request, run)
+        return await self.provider.signed(call, run) if self.provider.signs else call
+
+    def ready(self, body: bytes, request: Request, run: Run) -> HttpCall | None:
+        """The same without waiting; None where the address is not known yet."""
+        address = self._address
+        return None if address is None else self._call(address, body, request, run)
+
+    def _call(self, address: Address, body: bytes, request: Request, run: Run) -> HttpCall:
         stream = request.stream or self.dialect.always_streams
         wire = request.wire
         type_of = self.dialect.body_type(wire)
@@ -242,8 +270,7 @@ class Bound:
             headers = (*headers, *self.provider.forwarded(wire.headers))
         if run.trace is not None:
             headers = (*headers, ("traceparent", run.trace))
-        call = HttpCall(address.origin, self._paths[stream], headers, body)
-        return await self.provider.signed(call, run) if self.provider.signs else call
+        return HttpCall(address.origin, self._paths[stream], headers, body)
 
     async def counting(self, body: bytes, path: str, run: Run) -> HttpCall:
         """The call that asks the provider to count."""

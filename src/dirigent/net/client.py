@@ -8,10 +8,11 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from dirigent.core.errors import Misconfigured, Unavailable
-from dirigent.core.ports import HttpCall, Origin, Timeouts
+from dirigent.core.ports import HttpCall, HttpTaker, Origin, Timeouts
 from dirigent.net.answer import Answer
 from dirigent.net.connection import Connection
 from dirigent.net.dialling import dial, peer_of, trust
+from dirigent.net.flow import Flow
 from dirigent.net.pool import Pool
 from dirigent.net.proxies import Proxies, Proxy
 from dirigent.net.sweep import Sweep
@@ -71,6 +72,16 @@ class HttpClient:
         answer = connection.ask(head, call.body, timeouts, ends, bodiless=bodiless)
         await answer.begun()
         return answer
+
+    def push(self, call: HttpCall, timeouts: Timeouts, taker: HttpTaker) -> Flow | None:
+        """Sends `call` over a connection that waits for it, and tells `taker`; None where no connection waits."""
+        origin, sweep = call.origin, self._sweep
+        head = _head(origin, call.method, call.path, call.headers, self._proxies.between(origin))
+        connection = self._pool.take(origin)
+        if connection is None or sweep is None:
+            return None
+        head += b"content-length: %d\r\n\r\n" % len(call.body)
+        return connection.push(head, call.body, timeouts, sweep.loop.time() + timeouts.total, taker)
 
     @property
     def resting(self) -> int:

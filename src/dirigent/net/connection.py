@@ -9,8 +9,9 @@ from typing import cast
 import httptools
 
 from dirigent.core.errors import BadAnswer, Failed, Unavailable
-from dirigent.core.ports import Timeouts
+from dirigent.core.ports import HttpTaker, Timeouts
 from dirigent.net.answer import Answer
+from dirigent.net.flow import Flow
 from dirigent.net.sweep import Sweep
 
 __all__ = ["Connection"]
@@ -54,7 +55,7 @@ class Connection(asyncio.Protocol):
         self._spare = spare
         self._lost = lost
         self._parser = httptools.HttpResponseParser(self)
-        self._answer: Answer | None = None
+        self._answer: Answer | Flow | None = None
         self._fields: list[tuple[bytes, bytes]] = []
         self._finished = self._to_the_end = self._interim = self._keep = self._paused = False
         self._head_bytes = self._piece = 0
@@ -64,15 +65,25 @@ class Connection(asyncio.Protocol):
 
     def ask(self, head: bytes, body: bytes, timeouts: Timeouts, ends: float, *, bodiless: bool) -> Answer:
         """Sends a request and returns the answer that has yet to begin; `ends` is when all of it must be there."""
+        answer = Answer(self, self._peer, self._sweep, timeouts, ends, bodiless=bodiless)
+        self._send(head, body, answer)
+        return answer
+
+    def push(self, head: bytes, body: bytes, timeouts: Timeouts, ends: float, taker: HttpTaker) -> Flow:
+        """Sends a request whose answer is told to `taker`."""
+        flow = Flow(self, self._peer, self._sweep, timeouts, ends, taker)
+        self._send(head, body, flow)
+        return flow
+
+    def _send(self, head: bytes, body: bytes, answer: Answer | Flow) -> None:
         self._finished = self._to_the_end = False
         self._head_bytes = 0
-        self._answer = answer = Answer(self, self._peer, self._sweep, timeouts, ends, bodiless=bodiless)
+        self._answer = answer
         self._fields = answer.fields
         if len(body) < _JOINED:
             self._transport.write(head + body)
         else:
             self._transport.writelines((head, body))
-        return answer
 
     # --- called by the answer and the pool ----------------------------------------------------------------------------
 
@@ -198,12 +209,18 @@ class Connection(asyncio.Protocol):
                     raise BadAnswer(f"{self._peer} sent its answer in a transfer-encoding that is not read here")
         self._to_the_end = not framed
 
-    def _finish(self, answer: Answer) -> None:
+    def _finish(self, answer: Answer | Flow) -> None:
         self._finished = True
-        answer.finish()
+        if type(answer) is Answer:
+            answer.finish()
 
     def _release(self) -> None:
-        self._answer = None
+        answer, self._answer = self._answer, None
+        self._spare_or_drop()
+        if type(answer) is Flow:  # told last, so that who hears it finds the connection free already
+            answer.finish()
+
+    def _spare_or_drop(self) -> None:
         if self.closed:
             return
         if not self._keep or self._transport.get_write_buffer_size():  # it answered before it had read the request
@@ -214,7 +231,7 @@ class Connection(asyncio.Protocol):
         self.since = self._sweep.ahead
         self._spare(self)
 
-    def _fail(self, answer: Answer, failure: Failed) -> None:
+    def _fail(self, answer: Answer | Flow, failure: Failed) -> None:
         self.drop()
         answer.fail(failure)
 

@@ -12,12 +12,17 @@ from typing import Any, cast
 
 from dirigent.gateway.wire.exchange import Exchange, head_of
 from dirigent.gateway.wire.limits import Limits
-from dirigent.gateway.wire.reading import Head, Reader, Refused
+from dirigent.gateway.wire.reading import Head, Known, Reader, Refused
 
 __all__ = ["Common", "Connection", "Failure", "Handler", "Refusal"]
 
-Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
-"""Answers one request, in a task of its own; cancelled at once when the caller goes away before the answer is whole."""
+Handler = Callable[[Exchange], Coroutine[Any, Any, None] | None]
+"""Takes one request and never raises.
+
+A coroutine that it returns answers in a task of its own, which is cancelled at once when the caller goes away before
+the answer is whole. None says that callbacks answer: then `exchange.on_gone` tells that the caller has gone, and
+`exchange.over()` that all is said and settled.
+"""
 
 Refusal = Callable[[int, str, str], tuple[Iterable[tuple[str, str]], bytes]]
 """Headers and body for a status, code and message of the protocol itself."""
@@ -48,6 +53,7 @@ class Common:
         self.parting = ""
         """The end of a head after which it closes."""
         self.leaving = False
+        self.known = Known()
         self.loop: asyncio.AbstractEventLoop
         self.connections: set[Connection] = set()
         self.tails: set[asyncio.Task[None]] = set()
@@ -78,6 +84,8 @@ class Connection(asyncio.Protocol):
         "_refused",
         "_relief",
         "_stall",
+        "_taken",
+        "_taking",
         "_task",
         "congested",
         "deadline",
@@ -88,14 +96,14 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, common: Common) -> None:
         self._common = common
-        self._reader = Reader(common.limits, self._arrived)
+        self._reader = Reader(common.limits, self._arrived, common.known)
         self._queue: deque[Exchange] = deque()
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
         self._refused: Refused | None = None
         self._relief: asyncio.Future[None] | None = None
         self._phase = _Phase.HEAD
-        self._paused = self._lost = False
+        self._paused = self._lost = self._taking = self._taken = False
         self._mark = 0
         self._stall = inf
         self.congested = False
@@ -105,6 +113,22 @@ class Connection(asyncio.Protocol):
     def resting(self) -> bool:
         """True while no request is being read or answered."""
         return self._exchange is None and not self._reader.begun
+
+    def over(self, exchange: Exchange) -> None:
+        """The exchange was answered by callbacks, to its end."""
+        if self._taking:
+            self._taken = True  # `_begin` goes on: calling it from here would nest as deep as requests wait
+        elif not self._lost and self._exchange is exchange:
+            self._go_on(exchange)
+
+    def carry(self, exchange: Exchange, answering: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Goes on in a task with an exchange that callbacks had begun to answer."""
+        self._task = task = self._common.loop.create_task(self._serve(exchange, answering))
+        return task
+
+    def watch(self, wait: float) -> None:
+        """Looks after the exchange when nothing was written for `wait` seconds."""
+        self.deadline = self._common.now + wait
 
     def tail(self, *, keep: bool) -> str:
         common = self._common
@@ -163,6 +187,9 @@ class Connection(asyncio.Protocol):
         self.congested = False
         self._stall = inf
         self._relieve()
+        exchange = self._exchange
+        if exchange is not None and exchange.on_room is not None:
+            exchange.on_room()
 
     # --- called by the sweep ------------------------------------------------------------------------------------------
 
@@ -174,7 +201,10 @@ class Connection(asyncio.Protocol):
             return
         self.deadline = inf
         limits, reader = self._common.limits, self._reader
-        if self._phase is _Phase.HEAD and reader.begun:
+        if self._phase is _Phase.RUNNING:
+            if self._exchange is not None:
+                self._exchange.rest()
+        elif self._phase is _Phase.HEAD and reader.begun:
             self._time_out(f"the head of the request was not complete within {limits.head_wait:g} s")
         elif self._phase is _Phase.BODY:
             if reader.size - self._mark < limits.body_pace * limits.body_wait:
@@ -202,15 +232,22 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def _begin(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._phase = _Phase.RUNNING
-        self.deadline = inf
-        self._task = self._common.loop.create_task(self._serve(exchange))
+        following: Exchange | None = exchange
+        while following is not None:
+            self._exchange = exchange = following
+            self._phase = _Phase.RUNNING
+            self.deadline = inf
+            self._taking, self._taken = True, False
+            answering = self._common.handler(exchange)
+            self._taking = False
+            if answering is not None:
+                self.carry(exchange, answering)
+            following = self._following(exchange) if self._taken else None
 
-    async def _serve(self, exchange: Exchange) -> None:
+    async def _serve(self, exchange: Exchange, answering: Coroutine[Any, Any, None]) -> None:
         """Runs the handler, whose every failure ends here: the task itself never fails."""
         try:
-            await self._common.handler(exchange)
+            await answering
             if not exchange.finished and not exchange.gone:
                 self._mend(exchange, RuntimeError("the handler came back without having finished the answer"))
         except asyncio.CancelledError:
@@ -230,6 +267,12 @@ class Connection(asyncio.Protocol):
             _log.exception("the answer to a failed request failed as well")
 
     def _go_on(self, exchange: Exchange) -> None:
+        following = self._following(exchange)
+        if following is not None:
+            self._begin(following)
+
+    def _following(self, exchange: Exchange) -> Exchange | None:
+        """The request that is next, where one waits; else the connection rests, or ends."""
         self._exchange = None
         if not exchange.finished or not exchange.keep or self._common.leaving:
             self.transport.close()
@@ -238,11 +281,12 @@ class Connection(asyncio.Protocol):
             if self._paused and len(self._queue) < self._common.limits.pipeline:
                 self._paused = False
                 self.transport.resume_reading()
-            self._begin(following)
+            return following
         elif self._refused is not None:
             self._refuse(self._refused)
         else:
             self._await_more()
+        return None
 
     def _await_more(self) -> None:
         reader, common = self._reader, self._common
@@ -280,10 +324,13 @@ class Connection(asyncio.Protocol):
         """The caller has gone: cancels an unfinished answer, lets the handler of a finished one come to its end."""
         self._queue.clear()
         exchange, task = self._exchange, self._task
-        if exchange is None or task is None or task in self._common.tails:
+        if exchange is None or exchange.gone:
             return
-        self._common.tails.add(task)
-        task.add_done_callback(self._common.tails.discard)
+        if task is not None:
+            if task in self._common.tails:
+                return
+            self._common.tails.add(task)
+            task.add_done_callback(self._common.tails.discard)
         if exchange.finished:
             return
         exchange.gone = True
@@ -292,7 +339,8 @@ class Connection(asyncio.Protocol):
                 exchange.on_gone()
             except Exception as error:  # noqa: BLE001  the cancellation below must happen in any case
                 self._common.on_error(exchange, error)
-        task.cancel()
+        if task is not None:
+            task.cancel()
 
     def _relieve(self) -> None:
         if self._relief is not None:

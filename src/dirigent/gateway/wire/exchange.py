@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from asyncio import WriteTransport
-from collections.abc import Callable, Iterable, Mapping
+from asyncio import Task, WriteTransport
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 
 from dirigent.gateway.wire.reading import Head
 
@@ -37,6 +37,18 @@ class Line(Protocol):
         """Returns when the caller has read enough for more to be written, or has gone."""
         ...
 
+    def over(self, exchange: Exchange) -> None:
+        """Takes the end of an exchange that was answered by callbacks."""
+        ...
+
+    def carry(self, exchange: Exchange, answering: Coroutine[Any, Any, None]) -> Task[None]:
+        """Runs what answers the exchange from here on."""
+        ...
+
+    def watch(self, wait: float) -> None:
+        """Calls `rest` of the exchange after so many seconds, kept to within a quarter of one."""
+        ...
+
 
 class Exchange:
     """A request that was read whole, and the way to answer it: `respond` once, or `start`, `write` …, `finish`.
@@ -50,12 +62,17 @@ class Exchange:
         "_keep",
         "_line",
         "_modern",
+        "_quiet",
+        "_wrote",
         "body",
         "finished",
         "gone",
+        "head",
         "headers",
         "method",
         "on_gone",
+        "on_quiet",
+        "on_room",
         "path",
         "peer",
         "query",
@@ -64,6 +81,8 @@ class Exchange:
 
     def __init__(self, line: Line, head: Head, body: bytes, peer: str) -> None:
         self._line = line
+        self.head = head
+        """The head, which the next request with the same bytes brings again."""
         self._modern = head.modern
         self._keep = head.keep
         self._chunked = False
@@ -86,6 +105,11 @@ class Exchange:
         """True once the caller has closed the connection before the answer was finished."""
         self.on_gone: Callable[[], None] | None = None
         """Called once when the caller goes away before the answer is finished, just before the handler is cancelled."""
+        self.on_room: Callable[[], None] | None = None
+        """Called when the exchange is congested no longer."""
+        self.on_quiet: Callable[[], None] | None = None
+        self._quiet = 0.0
+        self._wrote = False
 
     @property
     def keep(self) -> bool:
@@ -129,6 +153,7 @@ class Exchange:
             raise RuntimeError("a piece of the body belongs between start and finish")
         if self.gone or not data:
             return
+        self._wrote = True
         if self._chunked:
             if len(data) < _JOINED:
                 self._line.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
@@ -144,6 +169,55 @@ class Exchange:
         self.finished = True
         if self._chunked and not self.gone:
             self._line.transport.write(b"0\r\n\r\n")
+
+    def start_as(self, head: bytes) -> None:
+        """Sends the head of an answer whose body follows, as `respond_as` has it. Raises as `respond` does."""
+        if self.started:
+            raise RuntimeError("this request has been answered already")
+        self._chunked = self._modern and self.method != "HEAD"
+        self.started = True
+        if not self.gone:
+            framing = b"transfer-encoding: chunked\r\n" if self._modern else b""
+            self._line.transport.write(b"%b%b%b" % (head, framing, self._line.tail(keep=self._keep).encode()))
+
+    def respond_as(self, head: bytes, body: bytes) -> None:
+        """Answers at once with a head that `head_of` would have made, but for its end. Raises as `respond` does."""
+        if self.started:
+            raise RuntimeError("this request has been answered already")
+        self.started = self.finished = True
+        if self.gone:
+            return
+        ending = b"content-length: %d\r\n%b" % (len(body), self._line.tail(keep=self._keep).encode())
+        if self.method == "HEAD":
+            body = b""
+        if len(body) < _JOINED:
+            self._line.transport.write(b"%b%b%b" % (head, ending, body))
+        else:
+            self._line.transport.writelines((head + ending, body))
+
+    def over(self) -> None:
+        """Says that all is said and settled, where callbacks answer and no handler comes to its end."""
+        self.on_gone = self.on_room = self.on_quiet = None
+        self._line.over(self)
+
+    def carry(self, answering: Coroutine[Any, Any, None]) -> Task[None]:
+        """Goes on in a task, where callbacks cannot."""
+        self.on_gone = self.on_room = None
+        return self._line.carry(self, answering)
+
+    def watch(self, wait: float, on_quiet: Callable[[], None]) -> None:
+        """Calls `on_quiet` whenever nothing was written for `wait` seconds, until the exchange is finished."""
+        self._quiet, self.on_quiet = wait, on_quiet
+        self._line.watch(wait)
+
+    def rest(self) -> None:
+        """Called by the connection when the wait is over."""
+        if self.on_quiet is None or self.finished or self.gone:
+            return
+        if not self._wrote:
+            self.on_quiet()
+        self._wrote = False
+        self._line.watch(self._quiet)
 
     @property
     def congested(self) -> bool:

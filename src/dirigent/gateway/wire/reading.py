@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import httptools
 import msgspec
 
 from dirigent.gateway.wire.limits import Limits
 
-__all__ = ["Arrival", "Head", "Reader", "Refused"]
+__all__ = ["Arrival", "Head", "Known", "Reader", "Refused"]
 
 
 class Head(msgspec.Struct):
@@ -25,6 +26,8 @@ class Head(msgspec.Struct):
     """True for HTTP/1.1, False for HTTP/1.0."""
     keep: bool
     """True where the caller wants to go on after the answer."""
+    memo: Any = None
+    """What the handler has worked out from this head alone: the next request with the same bytes brings it again."""
 
 
 Arrival = Callable[[Head, bytes], None]
@@ -34,6 +37,8 @@ _METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATC
 _SINGLE = (b"host", b"content-length", b"transfer-encoding")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _OVERHEAD = 16 * 1024
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,12})\r\n")
+_VARIED = 8
 
 
 class Refused(Exception):
@@ -46,6 +51,28 @@ class Refused(Exception):
         self.message = message
 
 
+class _Form(msgspec.Struct, frozen=True):
+    """A head that llhttp has read and nobody refused, cut where the length of its body stands."""
+
+    before: bytes
+    after: bytes | None
+    """What stands behind the digits; None for a head without a body, which is all `before`."""
+    head: Head
+
+
+class Known:
+    """The form of the last head that was read, shared by all connections of a server.
+
+    A client sends the same head with request after request, but for the length of the body. What is the same byte for
+    byte means the same, so it is compared instead of being read again.
+    """
+
+    __slots__ = ("form",)
+
+    def __init__(self) -> None:
+        self.form: _Form | None = None
+
+
 class Reader:
     """Cuts one connection's bytes into requests and hands each to `arrived` as soon as its last byte is there."""
 
@@ -53,8 +80,10 @@ class Reader:
         "_allowance",
         "_arrived",
         "_fields",
+        "_form",
         "_fresh",
         "_head",
+        "_known",
         "_known_host",
         "_left",
         "_length",
@@ -64,7 +93,9 @@ class Reader:
         "_piece",
         "_pieces",
         "_shared",
+        "_sound",
         "_target",
+        "_varied",
         "_wire",
         "begun",
         "expecting",
@@ -72,9 +103,13 @@ class Reader:
         "size",
     )
 
-    def __init__(self, limits: Limits, arrived: Arrival) -> None:
+    def __init__(self, limits: Limits, arrived: Arrival, known: Known | None = None) -> None:
         self._limits = limits
         self._arrived = arrived
+        self._known = known or Known()
+        self._form = self._known.form
+        self._varied = 0
+        """How many heads in a row were not of the form before: a caller with a new one each time is not worth it."""
         self._parser = httptools.HttpRequestParser(self)
         self._known_host: bytes | None = None
         self._head = Head("", "", "", {}, modern=True, keep=True)
@@ -87,7 +122,11 @@ class Reader:
         self.expecting = False
         """True while the caller waits for `100 Continue` before it sends the body."""
         self.size = self._wire = self._allowance = self._length = 0
-        self._fresh = self._shared = False
+        self._fresh = False
+        self._shared = 0
+        """How many requests have ended within the present piece."""
+        self._sound = True
+        """Whether the parser stands between two requests, whatever has gone past it."""
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
@@ -96,11 +135,17 @@ class Reader:
         """Reads on. Raises Refused, after which nothing more may be fed."""
         if self._left:
             data = self._read_straight(data)
+        while not self.begun and data and self._form is not None and not self._over:
+            rest = self._read_known(data, self._form)
+            if rest is None:
+                break
+            data = rest
         over = self._over
         if over or not data:  # after the request that ends the connection, nobody listens
             return
         self._piece = len(data)
-        self._shared = False
+        self._shared = 0
+        fresh = not self.begun and self._varied < _VARIED
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -112,8 +157,55 @@ class Reader:
             if isinstance(cause, Refused):
                 raise cause from None
             raise Refused(400, "invalid_request", f"the request is not valid HTTP/1.1: {error}") from None
+        if fresh and not self._over:
+            self._note(data)
         if self.begun:
             self._account(len(data))
+
+    def _read_known(self, data: bytes, form: _Form) -> bytes | None:
+        """Takes a request whose head has the form; returns what stands behind it, None where the head is another."""
+        before, after = form.before, form.after
+        if not data.startswith(before):
+            return None
+        begin, length = len(before), 0
+        if after is not None:
+            end = data.find(b"\r", begin, begin + 13)
+            digits = data[begin:end]
+            if end < 0 or not digits.isdigit() or not data.startswith(after, end):
+                return None
+            begin, length = end + len(after), int(digits)
+        self._head = form.head
+        self._varied = 0
+        rest = data[begin:]  # nearly always the body, and nothing but the body
+        size = len(rest)
+        if size == length:
+            self._arrived(form.head, rest)
+            return b""
+        if size > length:
+            self._arrived(form.head, rest[:length])
+            return rest[length:]
+        if length > self._limits.body:
+            raise self._too_large()
+        self.begun = self.in_body = True
+        self._pieces = [rest] if rest else []
+        self.size, self._length, self._left = size, length, length - size
+        return b""
+
+    def _note(self, data: bytes) -> None:
+        """Keeps the form of the head with which `data` begins, if it begins with one that was read whole."""
+        head = self._head
+        end = data.find(b"\r\n\r\n") + 4
+        alone = self._shared + self.begun == 1 and (self.in_body or not self.begun)
+        if end < 4 or not alone or not (head.modern and head.keep and 65 <= data[0] <= 90):
+            return
+        if self._length < 0 or b"expect" in head.headers:
+            return
+        self._varied += 1
+        if b"content-length" not in head.headers:
+            self._form = _Form(data[:end], None, head)
+        elif found := _LENGTH.search(data, 0, end):
+            self._form = _Form(data[: found.start(1)], data[found.end(1) : end], head)
+        self._known.form = self._form
 
     def _account(self, size: int) -> None:
         """Bounds what has come of a request that is not whole."""
@@ -129,6 +221,7 @@ class Reader:
         elif self._length >= 0:
             # A body of known length needs no grammar: its other pieces go past the parser, which saves a copy of each.
             self._left = self._length - self.size
+            self._sound = False
         elif wire > self._limits.head + 9 * self.size + _OVERHEAD:
             raise Refused(400, "invalid_request", "the chunks of the body are mostly framing")
 
@@ -196,7 +289,7 @@ class Reader:
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         self._pieces = []
         self.begun = self.in_body = self.expecting = False
-        self._shared = True
+        self._shared += 1
         self._over = not self._head.keep
         self._arrived(self._head, body)
 
@@ -243,7 +336,9 @@ class Reader:
         self.size += len(piece)
         self._left = left - len(piece)
         if not self._left:
-            self._parser = httptools.HttpRequestParser(self)  # the old one still waits for the body
+            if not self._sound:
+                self._parser = httptools.HttpRequestParser(self)  # the old one still waits for the body
+                self._sound = True
             self.deliver()
         return rest
 
@@ -281,7 +376,6 @@ def _merged(fields: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return merged
 
 
-@lru_cache(128)  # callers use a handful of endpoints, and one look-up is cheaper than this reading
 @lru_cache(maxsize=256)  # nearly all callers ask for the same few
 def _request_line(verb: bytes, address: bytes) -> tuple[str, str, str]:
     """Method, path and query."""

@@ -1,0 +1,187 @@
+"""One request while it is answered, the route on which it came, and the note that is left of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from time import monotonic, time
+
+import msgspec
+
+from dirigent.conductor import Conductor
+from dirigent.core.errors import Invalid
+from dirigent.core.identity import Principal, Priority
+from dirigent.core.messages import Request
+from dirigent.core.run import Run
+from dirigent.core.usage import Money
+from dirigent.dialects.dialect import Dialect
+from dirigent.gateway.auth import Keys
+from dirigent.gateway.wire import Exchange
+
+__all__ = ["Call", "Endpoint", "Route", "Served", "plain"]
+
+_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_PRIORITIES: dict[bytes, Priority] = {b"critical": "critical", b"normal": "normal", b"bulk": "bulk"}
+
+
+class Served(msgspec.Struct, frozen=True):
+    """What is noted of one request: who and what, never a word of its content."""
+
+    at: float
+    """When it ended, in seconds since 1970."""
+    run: str
+    request: str
+    tenant: str | None
+    project: str | None
+    key: str | None
+    path: str
+    model: str | None = None
+    deployment: str | None = None
+    route: str | None = None
+    revision: str | None = None
+    status: int = 0
+    code: str | None = None
+    streamed: bool = False
+    attempts: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: Money | None = None
+    seconds: float = 0.0
+    first_token: float | None = None
+
+
+class Call:
+    """One request while it is answered: the exchange, on whose behalf, and the run once there is one."""
+
+    __slots__ = (
+        "_conductor",
+        "_keys",
+        "began",
+        "broken_off",
+        "code",
+        "exchange",
+        "first_token",
+        "principal",
+        "request",
+        "request_id",
+        "run",
+        "run_id",
+        "status",
+    )
+
+    def __init__(self, run_id: str, exchange: Exchange, conductor: Conductor, keys: Keys) -> None:
+        self._conductor = conductor
+        self._keys = keys
+        self.exchange = exchange
+        self.began = monotonic()
+        self.run_id = run_id
+        given = exchange.headers.get(b"x-request-id")
+        self.request_id = given.decode() if given is not None and _ID.fullmatch(given) else run_id
+        self.principal: Principal | None = None
+        self.request: Request | None = None
+        """What was asked, once it is read."""
+        self.run: Run | None = None
+        self.status = 0
+        self.code: str | None = None
+        self.first_token: float | None = None
+        self.broken_off: Callable[[bytes], bytes] | None = None
+        """How a stream that has begun tells the caller of an error: the bytes for an error's body."""
+
+    def authenticate(self) -> Principal:
+        """Who asks. Raises Unauthenticated."""
+        self.principal = self._keys.principal(self.exchange.headers)
+        return self.principal
+
+    def open(self, model: str) -> Run:
+        """The run of this request. Raises Invalid where one of our own headers cannot be read."""
+        headers = self.exchange.headers
+        priority = headers.get(b"x-dirigent-priority")
+        if priority is not None and priority not in _PRIORITIES:
+            raise Invalid("x-dirigent-priority: one of critical, normal, bulk", param="x-dirigent-priority")
+        sticky = headers.get(b"x-dirigent-subject") or headers.get(b"x-dirigent-transaction")
+        purpose = headers.get(b"x-dirigent-purpose")
+        self.run = self._conductor.open(
+            self.run_id,
+            model,
+            self.principal or self.authenticate(),
+            priority=_PRIORITIES[priority] if priority is not None else "normal",
+            purpose=purpose.decode("latin-1") if purpose is not None else None,
+            sticky=sticky.decode("latin-1") if sticky is not None else None,
+        )
+        return self.run
+
+    def headers(self, content_type: str) -> list[tuple[str, str]]:
+        """The headers of the answer, with all that is known by now."""
+        headers = [("content-type", content_type), ("x-request-id", self.request_id), ("x-dirigent-run", self.run_id)]
+        run = self.run
+        if run is not None:
+            record = run.record
+            headers.append(("x-dirigent-revision", run.catalog.revision))
+            if record.deployment is not None:
+                headers.append(("x-dirigent-model", record.deployment))
+            if record.decisions:
+                headers.append(("x-dirigent-route", plain(record.route or "")))
+            if (cost := record.known_cost) is not None:
+                headers.append(("x-dirigent-cost", str(cost)))
+        return headers
+
+    def served(self) -> Served:
+        """The note of this request, once it is over."""
+        run, principal = self.run, self.principal
+        if run is None or principal is None:  # refused before it came to a run
+            return Served(
+                at=time(),
+                run=self.run_id,
+                request=self.request_id,
+                tenant=principal.tenant if principal is not None else None,
+                project=principal.project if principal is not None else None,
+                key=principal.key if principal is not None else None,
+                path=self.exchange.path,
+                status=self.status,
+                code=self.code,
+                seconds=monotonic() - self.began,
+            )
+        record = run.record
+        usage = record.usage
+        return Served(  # by position, in the order of the fields: this is written for every request
+            time(),
+            self.run_id,
+            self.request_id,
+            principal.tenant,
+            principal.project,
+            principal.key,
+            self.exchange.path,
+            run.model,
+            record.deployment,
+            record.route if record.decisions else None,
+            run.catalog.revision,
+            self.status,
+            self.code,
+            self.first_token is not None,
+            len(record.attempts),
+            usage.input_tokens if usage is not None else None,
+            usage.output_tokens if usage is not None else None,
+            record.known_cost,
+            monotonic() - self.began,
+            self.first_token,
+        )
+
+
+Endpoint = Callable[[Call], Awaitable[None]]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """One path: its method, who answers, in which dialect errors come, and whether it is open to everybody."""
+
+    method: str
+    path: str
+    endpoint: Endpoint
+    dialect: Dialect
+    open: bool = False
+    answers: bool = False
+    """Whether it answers requests of its dialect, so that the straight way may be taken."""
+
+
+def plain(words: str) -> str:
+    """Words as a header can carry them: one line of ASCII, 200 characters at most."""
+    return " ".join(words.split())[:200].encode("ascii", "replace").decode()

@@ -1,0 +1,189 @@
+"""The straight way through the gateway: a request whose answer is one provider's bytes, answered without a task.
+
+It does what the general way does, and steps back to it whenever anything is out of the ordinary: where no connection
+waits, where the provider refuses, where the connection breaks before the first word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from time import monotonic, time
+from typing import Protocol
+
+from dirigent.core.errors import BadAnswer, DirigentError, Failed
+from dirigent.core.messages import Request
+from dirigent.core.ports import Http, HttpFlow
+from dirigent.core.run import Passage
+from dirigent.gateway.call import Call, Route
+from dirigent.gateway.heads import head_of_answer
+
+__all__ = ["Express", "Way"]
+
+_MOST = 64 * 1024 * 1024
+"""Bytes of a whole answer; the general way reads no more either."""
+
+
+class Way(Protocol):
+    """What an express needs of the gateway that sent it."""
+
+    def go_on(self, call: Call, route: Route) -> None:
+        """Answers the call on the general way."""
+        ...
+
+    def refuse(self, call: Call, error: DirigentError, route: Route) -> None:
+        """Answers the call with an error, and ends it."""
+        ...
+
+    def close(self, call: Call) -> None:
+        """Notes a call that is over."""
+        ...
+
+
+class Express:
+    """One request on the straight way; the loop tells it how its answer comes (core.ports.HttpTaker)."""
+
+    __slots__ = ("_call", "_fields", "_flow", "_passage", "_pieces", "_request", "_route", "_size", "_status", "_way")
+
+    def __init__(self, way: Way, call: Call, route: Route, request: Request, passage: Passage) -> None:
+        self._way = way
+        self._call = call
+        self._route = route
+        self._request = request
+        self._passage = passage
+        self._flow: HttpFlow | None = None
+        self._fields: Sequence[tuple[bytes, bytes]] = ()
+        self._status = 0
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def sent(self, http: Http) -> bool:
+        """Sends the request; False where no connection waits for it. Raises Misconfigured."""
+        passage = self._passage
+        flow = http.push(passage.call, passage.timeouts, self)
+        if flow is None:
+            return False
+        self._flow = flow
+        self._call.exchange.on_gone = self._gone
+        return True
+
+    # --- told by the loop ---------------------------------------------------------------------------------------------
+
+    def head(self, status: int, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        """The provider has begun to answer."""
+        self._status = status
+        self._fields = fields
+        if status == 200:
+            self._passage.head(fields)
+
+    def piece(self, data: bytes) -> None:
+        """A piece of its answer."""
+        if self._status != 200 or not self._passage.stream or self._pieces or self._unstreamed(data):
+            self._pieces.append(data)
+            self._size += len(data)
+            if self._size > _MOST:
+                self._break(BadAnswer(f"the provider's answer exceeds {_MOST} bytes"))
+            return
+        try:
+            passed = self._passage.piece(data)
+        except DirigentError as error:
+            self._break(error)
+            return
+        if passed:
+            self._pass(passed)
+
+    def end(self) -> None:
+        """The answer is whole."""
+        passage, pieces = self._passage, self._pieces
+        try:
+            if self._status != 200:
+                raise passage.refusal(self._status, self._fields, b"".join(pieces))
+            if passage.stream:
+                self._end_stream(b"".join(pieces))
+                return
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            passage.whole(body)
+        except DirigentError as error:
+            self._broke(error)
+            return
+        call = self._call
+        call.status = 200
+        call.exchange.respond_as(head_of_answer(call, self._route.dialect), body)
+        self._way.close(call)
+
+    def failed(self, error: Failed, *, touched: bool) -> None:
+        """The connection broke, or a wait is over."""
+        if touched or self._call.exchange.started:
+            self._broke(error)
+        else:  # it was dead before the request came: nobody has been asked yet
+            self._way.go_on(self._call, self._route)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _unstreamed(self, data: bytes) -> bool:
+        """Whether a whole answer begins in the place of a stream: some servers stream nothing, or not their errors."""
+        return not self._call.exchange.started and data.startswith(b"{")
+
+    def _pass(self, data: bytes) -> None:
+        call = self._call
+        exchange = call.exchange
+        if not exchange.started:
+            dialect = self._route.dialect
+            call.status = 200
+            call.first_token = monotonic() - call.began
+            call.broken_off = dialect.writer(self._request, call.run_id, int(time())).fail
+            exchange.start_as(head_of_answer(call, dialect, streamed=True))
+        exchange.write(data)
+        if exchange.congested and self._flow is not None and exchange.on_room is None:
+            exchange.on_room = self._go_on_reading
+            self._flow.pause()
+
+    def _go_on_reading(self) -> None:
+        self._call.exchange.on_room = None
+        if self._flow is not None:
+            self._flow.resume()
+
+    def _end_stream(self, unstreamed: bytes) -> None:
+        """The end of a stream, or a whole answer in its place."""
+        call, passage = self._call, self._passage
+        if unstreamed:
+            self._tell(unstreamed)
+            return
+        rest = passage.end()
+        if rest:
+            self._pass(rest)
+        call.exchange.finish()
+        self._way.close(call)
+
+    def _tell(self, body: bytes) -> None:
+        """Streams a whole answer to a caller who asked for a stream."""
+        dialect, call = self._route.dialect, self._call
+        events = dialect.read_response(body)
+        writer = dialect.writer(self._request, dialect.prefix + call.run_id, int(time()))
+        self._passage.whole(body)
+        self._pass(b"".join([writer.write(event) for event in events]) + writer.end())
+        call.exchange.finish()
+        self._way.close(call)
+
+    def _break(self, error: DirigentError) -> None:
+        """Cuts an answer off that cannot go on."""
+        if self._flow is not None:
+            self._flow.close()
+        self._broke(error)
+
+    def _broke(self, error: DirigentError) -> None:
+        self._passage.broke(error)
+        call = self._call
+        if call.exchange.started:  # the caller has read half an answer: no second voice may finish it
+            self._way.refuse(call, error, self._route)
+            return
+        if call.run is not None:
+            call.run.record.failed_first = error
+        self._way.go_on(call, self._route)
+
+    def _gone(self) -> None:
+        if self._flow is not None:
+            self._flow.close()
+        self._passage.left()
+        call = self._call
+        call.status, call.code = 499, "caller_gone"
+        self._way.close(call)

@@ -1,0 +1,102 @@
+"""The straight way: an answer that is one call to one provider, whose bytes go to the caller as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dirigent.core.errors import BadAnswer, DirigentError
+from dirigent.core.messages import Request
+from dirigent.core.model import Fields
+from dirigent.core.ports import HttpCall, Timeouts
+from dirigent.core.run import Run
+from dirigent.core.usage import Tariff
+from dirigent.dialects.dialect import Dialect
+from dirigent.models.attempt import Try, forwarded, hush, retry_after
+
+__all__ = ["Passage"]
+
+_SHORTEST = 15
+"""No header in which a provider tells of its limits has a shorter name; nearly all others have."""
+
+
+class Passage(Try):
+    """One try at a deployment that takes the caller's own bytes (core.model.Passage).
+
+    It says and settles the same as `Deployment.answer` would; it only waits for nothing.
+    """
+
+    __slots__ = ("_dialect", "_run", "_tariff", "_witness", "call", "stream", "timeouts")
+
+    def __init__(  # noqa: PLR0917  made once per request, and names cost time there
+        self, run: Run, request: Request, dialect: Dialect, tariff: Tariff | None, call: HttpCall, timeouts: Timeouts
+    ) -> None:
+        super().__init__(run)
+        self._run = run
+        self._dialect = dialect
+        self._tariff = tariff
+        self.headers = call.headers
+        self.call = call
+        self.timeouts = timeouts
+        self.stream = request.stream
+        self._witness = (
+            dialect.witness(hide_usage=not request.include_usage, choices=request.choices) if request.stream else None
+        )
+
+    def head(self, fields: Fields) -> None:
+        """Reads what the head of a good answer tells."""
+        for name, value in fields:
+            size = len(name)
+            if size >= _SHORTEST and name.lower().startswith((b"x-ratelimit-", b"anthropic-ratelimit-")):
+                self._run.record.forwarded = forwarded(_known(fields))
+                return
+            if size == 12 and self._dialect.task != "chat" and name.lower() == b"content-type":
+                self._run.record.content_type = value.decode("latin-1")
+
+    def piece(self, data: bytes) -> bytes:
+        """What the caller gets of the next piece of a stream. Raises what the stream reports as an error."""
+        witness = self._witness
+        if witness is None:
+            return b""
+        passed = witness.feed(data)
+        if passed and self._first is None:
+            self.began()
+        return passed
+
+    def end(self) -> bytes:
+        """What the caller gets at the end of a stream. Raises BadAnswer where it stopped before its end."""
+        witness = self._witness
+        if witness is None:
+            return b""
+        passed = witness.end()
+        if self._first is None and not passed:
+            raise BadAnswer("the provider's stream ended before its answer began")
+        self.usage = witness.usage
+        self.answered(self._tariff)
+        return passed
+
+    def whole(self, body: bytes) -> None:
+        """Takes a whole answer. Raises BadAnswer where it is none."""
+        self.usage = self._dialect.usage_of(body)
+        self.began()
+        self.answered(self._tariff)
+
+    def refusal(self, status: int, fields: Fields, body: bytes) -> DirigentError:
+        """What a refusal of the provider means."""
+        return self._dialect.read_error(status, body, retry_after(_known(fields)))
+
+    def broke(self, error: DirigentError) -> None:
+        """Settles a try that came to nothing or broke off."""
+        if self._witness is not None:
+            self.usage = self._witness.usage
+        hush(error, self.headers)
+        self.failed(error)
+
+    def left(self) -> None:
+        """Settles a try that nobody waits for any more."""
+        if self._witness is not None:
+            self.usage = self._witness.usage
+        self.abandoned()
+
+
+def _known(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in fields}
