@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
+
+import msgspec
 
 from dirigent.core.errors import Misconfigured, Unavailable
 from dirigent.core.ports import HttpCall, HttpTaker, Origin, Timeouts
@@ -13,7 +15,7 @@ from dirigent.net.answer import Answer
 from dirigent.net.connection import Connection
 from dirigent.net.dialling import dial, peer_of, trust
 from dirigent.net.flow import Flow
-from dirigent.net.pool import Pool
+from dirigent.net.pool import Pool, Stack
 from dirigent.net.proxies import Proxies, Proxy
 from dirigent.net.sweep import Sweep
 
@@ -21,6 +23,17 @@ __all__ = ["HttpClient"]
 
 
 _BODILESS = frozenset(("GET", "HEAD", "DELETE"))
+_LINES = 1024
+"""Heads that are kept ready; a node has a handful of deployments, each with the same head for all its requests."""
+
+
+class _Line(msgspec.Struct, frozen=True):
+    """A head that is ready to be sent, and where connections wait for it."""
+
+    headers: tuple[tuple[str, str], ...]
+    origin: Origin
+    head: bytes
+    stack: Stack
 
 
 class HttpClient:
@@ -37,6 +50,7 @@ class HttpClient:
         self._authorities = authorities
         self._proxies = proxies or Proxies()
         self._pool = Pool(idle, age)
+        self._lines: dict[tuple[int, str], _Line] = {}
         self._sweep: Sweep | None = None
         self._tls: ssl.SSLContext | None = None
 
@@ -59,7 +73,7 @@ class HttpClient:
             sweep = self._sweep = Sweep(asyncio.get_running_loop(), self._pool.tidy)
         ends = sweep.loop.time() + timeouts.total
         bodiless = call.method == "HEAD"
-        connection = self._pool.take(origin)
+        connection = self._pool.stack(origin).take()
         if connection is not None:
             answer = connection.ask(head, call.body, timeouts, ends, bodiless=bodiless)
             try:
@@ -75,13 +89,25 @@ class HttpClient:
 
     def push(self, call: HttpCall, timeouts: Timeouts, taker: HttpTaker) -> Flow | None:
         """Sends `call` over a connection that waits for it, and tells `taker`; None where no connection waits."""
-        origin, sweep = call.origin, self._sweep
-        head = _head(origin, call.method, call.path, call.headers, self._proxies.between(origin))
-        connection = self._pool.take(origin)
+        origin = call.origin
+        line = self._lines.get((id(call.headers), call.path))
+        if line is None or line.headers is not call.headers or line.origin is not origin:
+            line = self._line(call)
+        connection, sweep = line.stack.take(), self._sweep
         if connection is None or sweep is None:
             return None
-        head += b"content-length: %d\r\n\r\n" % len(call.body)
+        head = b"%bcontent-length: %d\r\n\r\n" % (line.head, len(call.body))
         return connection.push(head, call.body, timeouts, sweep.loop.time() + timeouts.total, taker)
+
+    def _line(self, call: HttpCall) -> _Line:
+        """Where calls with these very headers go, and what stands before each."""
+        if len(self._lines) >= _LINES:
+            self._lines.clear()
+        origin = call.origin
+        head = _head(origin, call.method, call.path, call.headers, self._proxies.between(origin))
+        line = _Line(call.headers, origin, head, self._pool.stack(origin))
+        self._lines[id(call.headers), call.path] = line
+        return line
 
     @property
     def resting(self) -> int:
@@ -102,12 +128,14 @@ class HttpClient:
             self._sweep.stop()
 
     async def _connect(self, sweep: Sweep, origin: Origin, proxy: Proxy | None, patience: float) -> Connection:
+        stack = self._pool.stack(origin)
+
         def fresh() -> Connection:
             return Connection(
                 peer_of(origin),
                 sweep,
-                partial(self._pool.put, origin),
-                partial(self._pool.forget, origin),
+                stack.put,
+                stack.forget,
             )
 
         return await dial(origin, proxy, self._context, fresh, patience)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import cast
 
 import httptools
+import msgspec
 
 from dirigent.core.errors import BadAnswer, Failed, Unavailable
 from dirigent.core.ports import HttpTaker, Timeouts
@@ -20,6 +22,21 @@ _HEAD = 64 * 1024
 _FIELDS = 200
 _JOINED = 64 * 1024  # above this size, copying a body behind its head costs more than a second buffer in the same write
 _BODILESS = frozenset({204, 304})
+_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,12})\r\n")
+_VARIED = 8
+"""Heads in a row without the form of the one before, after which looking for it is given up."""
+
+
+class _Form(msgspec.Struct, frozen=True):
+    """The head of an answer that llhttp has read, cut where the length of its body stands.
+
+    A provider's heads are often the same but for that: what is the same byte for byte means the same, so it is compared
+    instead of being read again.
+    """
+
+    before: bytes
+    after: bytes
+    fields: list[tuple[bytes, bytes]]
 
 
 class Connection(asyncio.Protocol):
@@ -29,10 +46,13 @@ class Connection(asyncio.Protocol):
         "_answer",
         "_fields",
         "_finished",
+        "_form",
         "_head_bytes",
         "_interim",
         "_keep",
+        "_left",
         "_lost",
+        "_opening",
         "_parser",
         "_paused",
         "_peer",
@@ -41,6 +61,7 @@ class Connection(asyncio.Protocol):
         "_sweep",
         "_to_the_end",
         "_transport",
+        "_varied",
         "closed",
         "since",
     )
@@ -58,7 +79,9 @@ class Connection(asyncio.Protocol):
         self._answer: Answer | Flow | None = None
         self._fields: list[tuple[bytes, bytes]] = []
         self._finished = self._to_the_end = self._interim = self._keep = self._paused = False
-        self._head_bytes = self._piece = 0
+        self._head_bytes = self._piece = self._left = self._varied = 0
+        self._opening = b""
+        self._form: _Form | None = None
         self.closed = False
         self.since = 0.0
         """When it went to the pool, in the sweep's time."""
@@ -77,7 +100,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self, head: bytes, body: bytes, answer: Answer | Flow) -> None:
         self._finished = self._to_the_end = False
-        self._head_bytes = 0
+        self._head_bytes = self._left = 0
         self._answer = answer
         self._fields = answer.fields
         if len(body) < _JOINED:
@@ -115,6 +138,13 @@ class Connection(asyncio.Protocol):
         if answer is None:  # words that nobody asked for: whatever follows could be taken for the next answer
             self.drop()
             return
+        if self._left:
+            self._read_rest(data, answer)
+            return
+        if not self._head_bytes and not answer.status and not self._interim:
+            if self._form is not None and self._read_known(data, self._form, answer):
+                return
+            self._opening = data
         self._piece = len(data)
         try:
             self._parser.feed_data(data)
@@ -127,11 +157,58 @@ class Connection(asyncio.Protocol):
             self._fail(answer, BadAnswer(f"{self._peer} changed to a protocol that nobody asked for"))
             return
         if self._finished:
+            self._note(answer)
             self._release()
         elif not answer.status:
             self._head_bytes += len(data)
             if self._head_bytes > _HEAD:
                 self._fail(answer, self._oversized())
+
+    def _read_known(self, data: bytes, form: _Form, answer: Answer | Flow) -> bool:
+        """Takes an answer whose head has the form, and tells whether it has it."""
+        before, after = form.before, form.after
+        begin = len(before)
+        end = data.find(b"\r", begin, begin + 13)
+        digits = data[begin:end]
+        if end < 0 or not digits.isdigit() or not data.startswith(before) or not data.startswith(after, end):
+            return False
+        body, length = data[end + len(after) :], int(digits)
+        if len(body) > length:  # more than was asked for: llhttp shall say what it is
+            return False
+        self._varied = 0
+        answer.touched = True
+        answer.fields = form.fields
+        answer.begin(200)
+        if body and self._answer is answer:
+            answer.receive(body)
+        if self._answer is answer:
+            self._left = length - len(body)
+            if not self._left:
+                self._keep = True
+                self._finish(answer)
+                self._release()
+        return True
+
+    def _read_rest(self, data: bytes, answer: Answer | Flow) -> None:
+        """Takes the rest of a body of known length."""
+        left = self._left
+        self._left = max(0, left - len(data))
+        answer.receive(data if len(data) <= left else data[:left])
+        if not self._left and self._answer is answer:
+            self._keep = len(data) == left  # else more than was asked for
+            self._finish(answer)
+            self._release()
+
+    def _note(self, answer: Answer | Flow) -> None:
+        """Keeps the form of the answer's head, if it was read whole and the next one may well have it too."""
+        data, self._opening = self._opening, b""
+        if not (self._keep and answer.status == 200 and self._varied < _VARIED) or answer.bodiless:
+            return
+        self._varied += 1
+        end = data.find(b"\r\n\r\n") + 4
+        found = _LENGTH.search(data, 0, end)
+        if end >= 4 and found and data.startswith(b"HTTP/1.1 200") and b"ransfer-" not in data[:end]:
+            self._form = _Form(data[: found.start(1)], data[found.end(1) : end], answer.fields)
 
     def eof_received(self) -> None:
         self.closed = True  # the transport closes itself now, and the pool must not give this connection out meanwhile

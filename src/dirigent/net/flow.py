@@ -60,7 +60,8 @@ class Flow:
         """The HTTP status; 0 until the head has arrived."""
         self.touched = False
         """True once any byte of it has arrived."""
-        sweep.add(self)
+        self._expires = inf
+        sweep.add(self)  # which may look at it at once
         self._expires = sweep.ahead + timeouts.first_byte
 
     def pause(self) -> None:
