@@ -105,7 +105,7 @@ async def test_a_method_that_is_not_served_is_refused_as_not_implemented(method:
         (b"\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n", b"GET /  host=x "),
         (b"GET / HTTP/1.1\r\nhost: x\r\na: 1\r\nA: 2\r\n\r\n", b"GET /  a=1, 2 host=x "),
         (b"GET / HTTP/1.1\r\nhost: x\r\ncookie: a\r\ncookie: b\r\n\r\n", b"GET /  cookie=a; b host=x "),
-        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi", b"POST /  content-length=2 host=x hi"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi", b"POST /  host=x hi"),
         (
             b"POST / HTTP/1.1\r\nhost: x\r\nTransfer-Encoding: Chunked\r\n\r\n1;x=y\r\nh\r\n1\r\ni\r\n0\r\nz:1\r\n\r\n",
             b"POST /  host=x transfer-encoding=Chunked hi",

@@ -93,7 +93,7 @@ class Exchange:
         self.query = head.query
         """What stands behind the first `?`, not decoded; empty where nothing does."""
         self.headers: Mapping[bytes, bytes] = head.headers
-        """Names in lower case; the values of repeated ones joined by a comma (cookies by a semicolon)."""
+        """Names in lower case, `content-length` left out; repeated values joined by a comma (cookies by a semicolon)."""
         self.body = body
         self.peer = peer
         """The address of the other end of the connection."""
@@ -169,6 +169,12 @@ class Exchange:
         self.finished = True
         if self._chunked and not self.gone:
             self._line.transport.write(b"0\r\n\r\n")
+
+    def cut(self) -> None:
+        """Ends an answer that cannot become whole, and the connection with it: so the caller sees that it broke off."""
+        if not self.started or self.finished:
+            raise RuntimeError("only an answer that has started and not finished can be cut")
+        self.finished, self._keep = True, False
 
     def start_as(self, head: bytes) -> None:
         """Sends the head of an answer whose body follows, as `respond_as` has it. Raises as `respond` does."""

@@ -93,6 +93,7 @@ class Reader:
         "_piece",
         "_pieces",
         "_shared",
+        "_sized",
         "_sound",
         "_target",
         "_varied",
@@ -125,6 +126,8 @@ class Reader:
         self._fresh = False
         self._shared = 0
         """How many requests have ended within the present piece."""
+        self._sized = False
+        """Whether the present head says how long its body is."""
         self._sound = True
         """Whether the parser stands between two requests, whatever has gone past it."""
         self._target = b""
@@ -201,7 +204,7 @@ class Reader:
         if self._length < 0 or b"expect" in head.headers:
             return
         self._varied += 1
-        if b"content-length" not in head.headers:
+        if not self._sized:
             self._form = _Form(data[:end], None, head)
         elif found := _LENGTH.search(data, 0, end):
             self._form = _Form(data[: found.start(1)], data[found.end(1) : end], head)
@@ -265,6 +268,8 @@ class Reader:
             self._length = self._read_framing(headers, modern=modern)
         else:
             self._length = int(headers.get(b"content-length", 0))
+        # the body says how long it is; a head that says so as well would not hold for the next one of its form
+        self._sized = headers.pop(b"content-length", None) is not None
         if self._length > limits.body:
             raise self._too_large()
         method, path, query = _request_line(self._parser.get_method(), self._target)
