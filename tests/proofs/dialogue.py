@@ -1,11 +1,15 @@
 """What callers say when they mean harm, or are broken: requests by the grammar, and the vices that are done to them."""
 
+# ruff: noqa: E501  the tables of vices read better unbroken
+
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable
+from itertools import pairwise
 
-__all__ = ["Draft", "chunked", "dialogue", "pieces"]
+__all__ = ["Draft", "chunked", "dialogue", "pieces", "spoilt"]
 
 CANARY = b"GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n"
 """Stands in many bodies, so that a byte too many or too few becomes a request that nobody made."""
@@ -83,6 +87,19 @@ class Draft:
         else:
             self.add(b"Content-Length", str(len(text)).encode())
             self.body = text
+
+    def again(self) -> Draft:
+        """The next request of a client that sends the same head each time, but for the length of the body."""
+        other = copy.copy(self)
+        other.gaps, other.fields = list(self.gaps), [list(field) for field in self.fields]
+        if self.body and b"content-length" in {field[0].lower() for field in self.fields}:
+            other.body = self.chance.choice([b"", b"y", CANARY, CANARY[:20], CANARY * 4])
+            if self.chance.random() < 0.01:
+                other.body = b"z" * 70_000
+            for field in other.fields:
+                if field[0].lower() == b"content-length":
+                    field[2] = str(len(other.body)).encode()
+        return other
 
     def add(self, name: bytes, value: bytes) -> None:
         self.fields.append([name, b": ", value, b"\r\n"])
@@ -302,26 +319,30 @@ def _expect(draft: Draft) -> None:
 
 
 def _spoil_bytes(draft: Draft) -> None:
-    chance = draft.chance
-    wire = bytearray(draft.wire)
+    body = spoilt(draft.chance, draft.wire)
+    draft.preface = draft.method = draft.target = draft.version = draft.breaks = draft.end = b""
+    draft.gaps, draft.fields, draft.body = [b"", b""], [], body
+
+
+def spoilt(chance: random.Random, wire: bytes) -> bytes:
+    """The bytes with a few of them changed, lost, doubled or exchanged."""
+    out = bytearray(wire)
     for _ in range(chance.randint(1, 4)):
-        at = chance.randrange(len(wire))
+        out = out or bytearray(b"x")
+        at = chance.randrange(len(out))
         match chance.randrange(5):
             case 0:
-                wire[at] = chance.randrange(256)
+                out[at] = chance.randrange(256)
             case 1:
-                del wire[at : at + chance.randint(1, 12)]
+                del out[at : at + chance.randint(1, 12)]
             case 2:
-                wire[at:at] = wire[max(0, at - chance.randint(1, 30)) : at]
+                out[at:at] = out[max(0, at - chance.randint(1, 30)) : at]
             case 3:
-                wire[at:at] = chance.choice(_ODD)
+                out[at:at] = chance.choice(_ODD)
             case _:
-                other = chance.randrange(len(wire))
-                wire[at], wire[other] = wire[other], wire[at]
-        if not wire:
-            wire += b"x"
-    draft.preface = draft.method = draft.target = draft.version = draft.breaks = draft.end = b""
-    draft.gaps, draft.fields, draft.body = [b"", b""], [], bytes(wire)
+                other = chance.randrange(len(out))
+                out[at], out[other] = out[other], out[at]
+    return bytes(out)
 
 
 _VICES: list[Callable[[Draft], None]] = [
@@ -330,26 +351,30 @@ _VICES: list[Callable[[Draft], None]] = [
 ]  # fmt: skip
 
 
-def dialogue(chance: random.Random) -> tuple[bytes, int]:
-    """All that one caller sends, and how many requests it was made of; the first ones are mostly good."""
-    wire = b""
+def dialogue(chance: random.Random) -> list[bytes]:
+    """The requests that one caller sends, one behind the other; the first ones are mostly good."""
     count = chance.choice([1, 2, 4, 8, 12])
     vicious = chance.randrange(count) if chance.random() < 0.8 else count
+    steady = Draft(chance) if chance.random() < 0.4 else None
+    requests: list[bytes] = []
     for place in range(count):
-        draft = Draft(chance)
+        draft = Draft(chance) if steady is None else steady.again()
         if place >= vicious and (place == vicious or chance.random() < 0.3):
             for vice in chance.choices(_VICES, k=chance.choice([1, 1, 1, 2])):
                 vice(draft)
             if chance.random() < 0.15:
                 _spoil_bytes(draft)
-        wire += draft.wire
+        requests.append(draft.wire)
     if chance.random() < 0.1:
-        wire = wire[: chance.randrange(1, len(wire) + 1)] if wire else b""
-    return wire, count
+        requests[-1] = requests[-1][: chance.randrange(len(requests[-1]) + 1)]
+    return requests
 
 
-def pieces(chance: random.Random, wire: bytes) -> list[bytes]:
-    """`wire` as it may arrive: whole, in a few pieces, torn at each line break, or byte by byte."""
+def pieces(chance: random.Random, parts: list[bytes]) -> list[bytes]:
+    """`parts` as they may arrive: in one, each for itself, cut anywhere, torn at each line break, or byte by byte."""
+    wire = b"".join(parts)
+    if chance.random() < 0.3:
+        return [part for part in parts if part]
     match chance.randrange(6):
         case 0:
             cuts = [at for at, byte in enumerate(wire[:3_000]) if byte in b"\r\n"]
@@ -360,4 +385,4 @@ def pieces(chance: random.Random, wire: bytes) -> list[bytes]:
         case _:
             cuts = []
     edges = [0, *sorted(cuts), len(wire)]
-    return [wire[begin:end] for begin, end in zip(edges, edges[1:], strict=False) if begin < end]
+    return [wire[begin:end] for begin, end in pairwise(edges) if begin < end]

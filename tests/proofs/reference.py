@@ -1,8 +1,8 @@
 """What a stream of bytes means by RFC 9112, read slowly and strictly: the judge of what server and client make of it.
 
-Nothing here is fast, incremental or shared with the code under test. What the standard leaves to the recipient is decided
-as the house does (only seven methods, a body of at most `Limits.body` bytes); what it lets a recipient do either way is
-not `certain`.
+Nothing here is fast, incremental or shared with the code under test. What the standard leaves to the recipient is
+decided as the house does (only seven methods, at most `Limits.body` bytes of body); what it lets a recipient do either
+way is not `certain`.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ from dirigent.gateway.wire import Limits
 __all__ = ["Asked", "Fault", "Reading", "Told", "answers_in", "requests_in", "told_in"]
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_VISIBLE = rb"[\x21-\x7e\x80-\xff]"
 _REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb")( +)([\x21-\x7e]+)( +)(HTTP|RTSP)/1\.([01])")
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([0-9]{3}) ([\t \x21-\x7e\x80-\xff]*)")
-_FIELD = re.compile(
-    rb"(" + _TOKEN + rb"):[ \t]*((?:" + _VISIBLE + rb"(?:[ \t\x21-\x7e\x80-\xff]*" + _VISIBLE + rb")?)?)[ \t]*"
-)
+_STATUS_LINE = re.compile(rb"((?:HTTP|RTSP)/1\.[01]|HTTP/0\.9|HTTP/2\.0) ([0-9]{3})(?: ([^\r\n]*))?")
+_NAME = re.compile(_TOKEN)
+_VALUE = re.compile(rb"[\t \x21-\x7e\x80-\xff]*")
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)(?:;" + _TOKEN + rb"(?:=(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*")
-_ODD_CHUNK = re.compile(rb"([0-9A-Fa-f]+)[ \t]*;[\t \x21\x23-\x7e\x80-\xff]*")
-"""Whatever an extension says, without quotes it ends where its line ends."""
+_ODD_CHUNK = re.compile(rb"([0-9A-Fa-f]+)[ \t]*;(?:[\t \x21\x23-\x7e\x80-\xff]|" + _QUOTED + rb")*")
+"""Whatever an extension says, it ends where its line ends, unless a quote is left open."""
 _HOST = re.compile(rb"(?:(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp][Ss]?://([^/?#]+)(/[^?#]*)?(?:\?([^#]*))?")
 _NO_TRAILERS = {b"content-length", b"transfer-encoding", b"host", b"connection", b"upgrade", b"expect"}
@@ -32,6 +30,7 @@ _NO_TRAILERS = {b"content-length", b"transfer-encoding", b"host", b"connection",
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _TABBED = re.compile(rb"(?i)\r\ntransfer-encoding:[^\r\n]*\t\r\n")
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_REASON = re.compile(rb"[\t \x21-\x7e\x80-\xff]*")
 _METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
 
 
@@ -50,6 +49,7 @@ class Asked(NamedTuple):
     path: str
     query: str
     fields: dict[bytes, bytes]
+    """Without the length of the body."""
     body: bytes
     modern: bool
 
@@ -116,7 +116,7 @@ def _request(stream: bytes, at: int, limits: Limits) -> tuple[Asked, int, Litera
         raise Fault("request line")
     method, target, modern = match[1], match[3], match[6] == b"1"
     fields = _fields(lines[1:])
-    # RFC 9112, section 3, lets the words stand further apart; a parser that knows RTSP too reads the same framing there;
+    # RFC 9112, section 3, lets the words stand further apart; a parser that knows RTSP reads the same framing there;
     # a tab behind the coding is white space, and suspicious enough to be refused.
     usual = (match[2], match[4], match[5]) == (b" ", b" ", b"HTTP") and not _TABBED.search(stream, at, body_at)
     sure = usual and body_at - at <= limits.head
@@ -142,7 +142,8 @@ def _request(stream: bytes, at: int, limits: Limits) -> tuple[Asked, int, Litera
         last = "yes"
     elif b"close" in said or b"upgrade" in said or _all(fields, b"upgrade"):
         last = "perhaps"
-    return Asked(method.decode(), path, query, _joined(fields), body, modern), end, last, sure
+    told = [(name, value) for name, value in fields if name != b"content-length"]  # framing, which is read already
+    return Asked(method.decode(), path, query, _joined(told), body, modern), end, last, sure
 
 
 def _address(method: bytes, target: bytes) -> tuple[str, str]:
@@ -165,8 +166,10 @@ def told_in(stream: bytes, *, bodiless: bool, ended: bool) -> Told:
 
     Raises Fault where there is none that can be trusted.
     """
-    at = 0
+    at, certain = 0, True
     while True:
+        while stream[at : at + 1] in (b"\r", b"\n"):
+            at, certain = at + 1, False
         try:
             lines, body_at = _head(stream, at)
         except _Unfinished:
@@ -174,17 +177,24 @@ def told_in(stream: bytes, *, bodiless: bool, ended: bool) -> Told:
         match = _STATUS_LINE.fullmatch(lines[0])
         if match is None:
             raise Fault("status line")
-        modern, status = match[1] == b"1", int(match[2])
+        modern, status = match[1].endswith(b"1.1"), int(match[2])
+        # Odd versions may be read as HTTP/1.0, those of RTSP as HTTP's: the framing is the same. Nobody reads a reason.
+        usual = match[1].startswith(b"HTTP/1.") and _REASON.fullmatch(match[3] or b"") is not None
+        certain = certain and usual
         fields = _fields(lines[1:])
         if status == 101 or status < 100:
             raise Fault("a status that nobody asked for")
         if status >= 200:
             break
+        certain = (
+            certain and modern and not {name for name, _ in fields} & _NO_TRAILERS
+        )  # an interim answer has no body
         at = body_at
-    certain = body_at <= 32 * 1024 and len(fields) <= 100 and at <= 8192
+    certain = certain and body_at <= 32 * 1024 and len(fields) <= 100 and at <= 8192
     codings, lengths = _all(fields, b"transfer-encoding"), _all(fields, b"content-length")
     said = b",".join(_all(fields, b"connection")).lower()
-    reusable = modern and b"close" not in [token.strip() for token in said.split(b",")]
+    tokens = [token.strip() for token in said.split(b",")]
+    reusable = b"close" not in tokens and (modern or b"keep-alive" in tokens)
     if bodiless or status in (204, 304):
         if codings or len(lengths) > 1 or not all(re.fullmatch(rb"[0-9]{1,18}", length) for length in lengths):
             certain = False
@@ -232,10 +242,10 @@ def _head(stream: bytes, at: int) -> tuple[list[bytes], int]:
 def _fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
     fields = []
     for line in lines:
-        match = _FIELD.fullmatch(line)
-        if match is None:
+        name, colon, value = line.partition(b":")
+        if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
             raise Fault(f"field line {line[:60]!r}")
-        fields.append((match[1].lower(), match[2]))
+        fields.append((name.lower(), value.strip(b" \t")))
     return fields
 
 

@@ -23,7 +23,7 @@ class Wire(asyncio.Transport):
         self._inbox: list[bytes] = []
         self._paused = self._finished = self._held = self._congested = False
         self._unsent = 0
-        self._closing = False
+        self._closing = self._gone = False
         self.over = False
         """True once the protocol has been told that the connection is lost."""
         self.sent = bytearray()
@@ -83,7 +83,7 @@ class Wire(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._finished:
             raise RuntimeError("nothing can be written after write_eof")
-        if self._closing or not data:
+        if self._gone or not data:  # between close and the end a loop may still write, as uvloop does
             return
         self.sent += data
         if self._held:
@@ -156,12 +156,12 @@ class Wire(asyncio.Transport):
             self._deliver(self._inbox.pop(0))
 
     def _lose(self, cause: Exception | None) -> None:
-        self._closing = True
+        self._closing = self._gone = True
         self._loop.call_soon(self._lost, cause)
 
     def _lost(self, cause: Exception | None) -> None:
         if not self.over:
-            self.over = True
+            self.over = self._gone = True
             self._inbox.clear()
             self._protocol.connection_lost(cause)
             if self.on_over is not None:
@@ -205,12 +205,12 @@ class Memory(asyncio.SelectorEventLoop):
         """A connection of a caller named `peer` to who listens on `port`."""
         return Wire(self, self._listening[port](), peer)
 
-    async def create_server(self, protocol_factory: Factory, *_: Any, **__: Any) -> Any:  # type: ignore[override]
+    async def create_server(self, protocol_factory: Factory, *_: Any, **__: Any) -> Any:
         port = len(self._listening) + 1
         self._listening[port] = protocol_factory
         return _Listener(port, self._listening)
 
-    async def create_connection(self, protocol_factory: Factory, *_: Any, **__: Any) -> Any:  # type: ignore[override]
+    async def create_connection(self, protocol_factory: Factory, *_: Any, **__: Any) -> Any:
         protocol = protocol_factory()
         wire = Wire(self, protocol)
         self.reached(wire)

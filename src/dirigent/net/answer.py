@@ -88,7 +88,7 @@ class Answer:
             headers: dict[str, str] = {}
             for raw, value in self.fields:
                 name = raw.decode("latin-1").lower()
-                text = value.decode("latin-1")
+                text = value.decode("latin-1").rstrip(" \t")  # the parser leaves the white space behind a value in it
                 headers[name] = f"{headers[name]}, {text}" if name in headers else text
             self._headers = headers
         return self._headers

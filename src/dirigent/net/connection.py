@@ -22,6 +22,7 @@ _HEAD = 64 * 1024
 _FIELDS = 200
 _JOINED = 64 * 1024  # above this size, copying a body behind its head costs more than a second buffer in the same write
 _BODILESS = frozenset({204, 304})
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,12})\r\n")
 _VARIED = 8
 """Heads in a row without the form of the one before, after which looking for it is given up."""
@@ -44,10 +45,10 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_answer",
+        "_barren",
         "_fields",
         "_finished",
         "_form",
-        "_head_bytes",
         "_interim",
         "_keep",
         "_left",
@@ -56,7 +57,6 @@ class Connection(asyncio.Protocol):
         "_parser",
         "_paused",
         "_peer",
-        "_piece",
         "_spare",
         "_sweep",
         "_to_the_end",
@@ -79,7 +79,9 @@ class Connection(asyncio.Protocol):
         self._answer: Answer | Flow | None = None
         self._fields: list[tuple[bytes, bytes]] = []
         self._finished = self._to_the_end = self._interim = self._keep = self._paused = False
-        self._head_bytes = self._piece = self._left = self._varied = 0
+        self._left = self._varied = 0
+        self._barren = 0
+        """Bytes since the last one of a body."""
         self._opening = b""
         self._form: _Form | None = None
         self.closed = False
@@ -100,7 +102,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self, head: bytes, body: bytes, answer: Answer | Flow) -> None:
         self._finished = self._to_the_end = False
-        self._head_bytes = self._left = 0
+        self._barren = self._left = 0
         self._answer = answer
         self._fields = answer.fields
         if len(body) < _JOINED:
@@ -141,11 +143,11 @@ class Connection(asyncio.Protocol):
         if self._left:
             self._read_rest(data, answer)
             return
-        if not self._head_bytes and not answer.status and not self._interim:
-            if self._form is not None and self._read_known(data, self._form, answer):
+        if not self._barren and not answer.status and not self._interim:
+            if self._form is not None and not answer.bodiless and self._read_known(data, self._form, answer):
                 return
             self._opening = data
-        self._piece = len(data)
+        self._barren += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
@@ -159,10 +161,8 @@ class Connection(asyncio.Protocol):
         if self._finished:
             self._note(answer)
             self._release()
-        elif not answer.status:
-            self._head_bytes += len(data)
-            if self._head_bytes > _HEAD:
-                self._fail(answer, self._oversized())
+        elif self._barren > _HEAD:  # a head, chunk sizes, trailers: whatever it is, it does not end
+            self._fail(answer, self._oversized())
 
     def _read_known(self, data: bytes, form: _Form, answer: Answer | Flow) -> bool:
         """Takes an answer whose head has the form, and tells whether it has it."""
@@ -208,7 +208,8 @@ class Connection(asyncio.Protocol):
         end = data.find(b"\r\n\r\n") + 4
         found = _LENGTH.search(data, 0, end)
         if end >= 4 and found and data.startswith(b"HTTP/1.1 200") and b"ransfer-" not in data[:end]:
-            self._form = _Form(data[: found.start(1)], data[found.end(1) : end], answer.fields)
+            fields = [field for field in answer.fields if field[0].lower() != b"content-length"]  # the next has another
+            self._form = _Form(data[: found.start(1)], data[found.end(1) : end], fields)
 
     def eof_received(self) -> None:
         self.closed = True  # the transport closes itself now, and the pool must not give this connection out meanwhile
@@ -241,7 +242,7 @@ class Connection(asyncio.Protocol):
         if answer is None or self._finished:
             return
         fields = self._fields
-        may_be_large = self._head_bytes + self._piece > _HEAD  # else they need not be added up
+        may_be_large = self._barren > _HEAD  # else they need not be added up
         if len(fields) > _FIELDS or (
             may_be_large and sum(len(name) + len(value) + 4 for name, value in fields) > _HEAD
         ):
@@ -249,6 +250,8 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         self._interim = 100 <= status < 200
         if self._interim:
+            if any(name.lower() in _FRAMING for name, _ in fields):  # the parser would take what follows for its body
+                raise BadAnswer(f"{self._peer} sent an interim answer with a body, which HTTP does not have")
             fields.clear()
             return
         if not 200 <= status <= 999:
@@ -261,6 +264,7 @@ class Connection(asyncio.Protocol):
             self._keep = False  # the parser would wait for the body that stays out
 
     def on_body(self, piece: bytes) -> None:
+        self._barren = 0
         if self._answer is not None and not self._finished:
             self._answer.receive(piece)
 
@@ -275,15 +279,15 @@ class Connection(asyncio.Protocol):
 
     def _read_framing(self, fields: list[tuple[bytes, bytes]], *, bodiless: bool) -> None:
         """Refuses a framing that the parser lets pass; the parser itself refuses two lengths."""
-        framed = bodiless
+        framed, coded = bodiless, False
         for name, value in fields:
             size = len(name)
             if size == 14 and name.lower() == b"content-length":
                 framed = True
             elif size == 17 and name.lower() == b"transfer-encoding":
-                framed = True
-                if value.strip().lower() != b"chunked" or self._parser.get_http_version() != "1.1":
+                if coded or value.strip().lower() != b"chunked" or self._parser.get_http_version() != "1.1":
                     raise BadAnswer(f"{self._peer} sent its answer in a transfer-encoding that is not read here")
+                framed = coded = True
         self._to_the_end = not framed
 
     def _finish(self, answer: Answer | Flow) -> None:
@@ -317,4 +321,4 @@ class Connection(asyncio.Protocol):
         return cause if isinstance(cause, Failed) else BadAnswer(f"{self._peer} does not speak HTTP/1.1: {error}")
 
     def _oversized(self) -> BadAnswer:
-        return BadAnswer(f"{self._peer} sent more than {_FIELDS} header fields or {_HEAD} bytes of them")
+        return BadAnswer(f"{self._peer} sent more than {_FIELDS} header fields or {_HEAD} bytes around its answer")

@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
     """The server's end of one connection."""
 
     __slots__ = (
+        "_answering",
         "_common",
         "_exchange",
         "_lost",
@@ -100,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._queue: deque[Exchange] = deque()
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
+        self._answering: Coroutine[Any, Any, None] | None = None
         self._refused: Refused | None = None
         self._relief: asyncio.Future[None] | None = None
         self._phase = _Phase.HEAD
@@ -124,6 +126,7 @@ class Connection(asyncio.Protocol):
     def carry(self, exchange: Exchange, answering: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Goes on in a task with an exchange that callbacks had begun to answer."""
         self._task = task = self._common.loop.create_task(self._serve(exchange, answering))
+        self._answering = answering
         return task
 
     def watch(self, wait: float) -> None:
@@ -161,7 +164,7 @@ class Connection(asyncio.Protocol):
             self._reader.feed(data)
         except Refused as refused:
             self._refused = refused
-            if self._exchange is None:
+            if self._exchange is None and not self.transport.is_closing():
                 self._refuse(refused)
             return
         if self._exchange is None:
@@ -221,7 +224,8 @@ class Connection(asyncio.Protocol):
     def _arrived(self, head: Head, body: bytes) -> None:
         exchange = Exchange(self, head, body, self._peer)
         if self._exchange is None:
-            self._begin(exchange)
+            if not self.transport.is_closing():  # the answer before may have ended the connection meanwhile
+                self._begin(exchange)
             return
         queue, bound = self._queue, self._common.limits.pipeline
         queue.append(exchange)
@@ -340,7 +344,12 @@ class Connection(asyncio.Protocol):
             except Exception as error:  # noqa: BLE001  the cancellation below must happen in any case
                 self._common.on_error(exchange, error)
         if task is not None:
+            task.add_done_callback(self._answered)
             task.cancel()
+
+    def _answered(self, _: asyncio.Task[None]) -> None:
+        if self._answering is not None:
+            self._answering.close()  # a task that is cancelled at once has not begun with it
 
     def _relieve(self) -> None:
         if self._relief is not None:

@@ -93,7 +93,7 @@ class Exchange:
         self.query = head.query
         """What stands behind the first `?`, not decoded; empty where nothing does."""
         self.headers: Mapping[bytes, bytes] = head.headers
-        """Names in lower case, `content-length` left out; repeated values joined by a comma (cookies by a semicolon)."""
+        """Names in lower case, without `content-length`; repeated values are joined by a comma, cookies by `;`."""
         self.body = body
         self.peer = peer
         """The address of the other end of the connection."""

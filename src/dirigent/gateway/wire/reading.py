@@ -35,7 +35,7 @@ Arrival = Callable[[Head, bytes], None]
 
 _METHODS = {name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 _SINGLE = (b"host", b"content-length", b"transfer-encoding")
-_HOST = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+_HOST = re.compile(rb"(?:(?:[A-Za-z0-9._~!$&'()*+;=-]|%[0-9A-Fa-f]{2})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _OVERHEAD = 16 * 1024
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,12})\r\n")
 _VARIED = 8
@@ -177,6 +177,8 @@ class Reader:
             if end < 0 or not digits.isdigit() or not data.startswith(after, end):
                 return None
             begin, length = end + len(after), int(digits)
+            if length > self._limits.body:
+                raise self._too_large()
         self._head = form.head
         self._varied = 0
         rest = data[begin:]  # nearly always the body, and nothing but the body
@@ -187,8 +189,6 @@ class Reader:
         if size > length:
             self._arrived(form.head, rest[:length])
             return rest[length:]
-        if length > self._limits.body:
-            raise self._too_large()
         self.begun = self.in_body = True
         self._pieces = [rest] if rest else []
         self.size, self._length, self._left = size, length, length - size
@@ -244,6 +244,8 @@ class Reader:
             raise Refused(414, "target_too_long", f"the request target exceeds {self._limits.target} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if value[-1:] <= b" ":  # the parser leaves the white space behind a value in it
+            value = value.rstrip(b" \t")
         self._fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -393,6 +395,8 @@ def _request_line(verb: bytes, address: bytes) -> tuple[str, str, str]:
         if not separator or scheme.lower() not in ("http", "https"):
             raise Refused(400, "invalid_request", "the request target is neither a path nor an http address")
         start = min((at for at in (rest.find("/"), rest.find("?")) if at >= 0), default=len(rest))
+        if not start:
+            raise Refused(400, "invalid_request", "the request target is an address without a host")
         target = rest[start:] if rest[start : start + 1] == "/" else f"/{rest[start:]}"
     if "#" in target:
         raise Refused(400, "invalid_request", "the request target holds a fragment")
