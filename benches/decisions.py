@@ -26,7 +26,16 @@ from dirigent.core.ports import HttpCall, Ports, Timeouts
 from dirigent.core.registry import Reader
 from dirigent.core.run import Run
 from dirigent.local.embedder import LocalEmbedder
-from dirigent.memory import MemoryListings, MemoryObserver, MemorySecrets, MemoryVitals, NoLocalModels, NoSpeech
+from dirigent.memory import (
+    MemoryAffinity,
+    MemoryListings,
+    MemoryObserver,
+    MemorySecrets,
+    MemorySlots,
+    MemoryVitals,
+    NoLocalModels,
+    NoSpeech,
+)
 from dirigent.models import MODELS
 from dirigent.models.providers import PROVIDERS
 from dirigent.models.providers.provider import Provider
@@ -116,6 +125,8 @@ async def decided() -> list[Timing]:
         speech=NoSpeech(),
         listings=MemoryListings(),
         vitals=MemoryVitals(),
+        slots=MemorySlots(),
+        affinity=MemoryAffinity(),
         secrets=MemorySecrets(),
         observer=MemoryObserver(),
     )

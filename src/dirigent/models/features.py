@@ -1,6 +1,6 @@
 """What can be measured of a request without asking anybody: the facts that rules and strategies decide by.
 
-Measuring a prompt of a kilobyte takes one or two tenths of a millisecond. A long text is looked at in its beginning and
+Measuring a prompt of a kilobyte takes less than a tenth of a millisecond. A long text is looked at in its beginning and
 its end; counts are then scaled up to its whole length, so they are estimates, and `sampled` says so.
 """
 
@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from dirigent.core.tokens import estimated
 from dirigent.models.glance import Glance, glance
 from dirigent.models.language import UNKNOWN, tongue
 from dirigent.models.terms import Terms, terms_in
@@ -80,7 +81,6 @@ class Features(msgspec.Struct, frozen=True):
 NAMES: Final = frozenset(Features.__struct_fields__)
 """The names that an expression over features may use."""
 
-_SIGNS: Final = b"\n.,;:!?()[]{}\"'`-_/\\=+*<>$#@%&|^~"
 _BARE: Final = re.compile(
     r"""[ \t]*(?:
         (?:def|class|async\ def)\ \w+.*:\s*$ | (?:import|from|package|using)\ [\w.]+(?:\ import\b.*|;)?\s*$
@@ -94,13 +94,12 @@ _BARE: Final = re.compile(
 )
 """A line of program text that does not end like one, in `;`, `{` or `}`."""
 _STARTS: Final = frozenset(
-    word[:2]
-    for word in (
-        "def class async import from package using public private protected static const let var fn func function"
-        " struct enum interface return raise throw yield await if for while elif else try except switch catch"
-        " SELECT INSERT UPDATE DELETE CREATE Traceback"
-    ).split()
+    re.findall(
+        r"\w+",
+        "de cl as im fr pa us pu pr st co le va fn fu en in re th ra yi aw if fo wh el tr ex sw ca SE IN UP DE CR Tr",
+    )
 )
+"""How the words begin with which a line in _BARE may begin."""
 _LATEX: Final = re.compile(r"\\[a-zA-Z]{2,}|\$[^$\n]{1,200}\$")
 _QUESTION: Final = re.compile(
     r"(?:what|who|whom|whose|how|where|when|why|which|is|are|can|could|does|do|did|should|would|will"
@@ -125,21 +124,30 @@ def measure(
     seen = glance(looked)
     words = len(seen.words)
     counted = terms_in(seen.words)
-    lines = [line for line in looked.split("\n") if line and not line.isspace()]
+    lines = _lines(looked)
     code = _code(looked, lines)
     language = tongue(seen.words, seen.accented, seen.foreign)
     if language == UNKNOWN and words <= _SHORT:
         language = counted.language or UNKNOWN  # a few nouns: their own language is all there is to go by
-    weights = [(role, tokens_in(text)) for role, text in texts]
+    tokens = context = system = turns = 0
+    for place, (role, text) in enumerate(texts):
+        weight = tokens_in(text)
+        context += weight + 4
+        if role == "user":
+            turns += 1
+            if place >= first:
+                tokens += weight
+        elif role in ("system", "developer"):
+            system += weight
     return Features(
         characters=len(prompt),
         words=round(words * scale),
         sentences=round(_sentences(lines) * scale),
         word_length=round(seen.letters / words, 2) if words else 0.0,
-        tokens=sum(weight for role, weight in weights[first:] if role == "user"),
-        turns=sum(role == "user" for role, _ in texts),
-        context_tokens=sum(weight + 4 for _, weight in weights),
-        system_tokens=sum(weight for role, weight in weights if role in ("system", "developer")),
+        tokens=tokens,
+        turns=turns,
+        context_tokens=context,
+        system_tokens=system,
         max_output=max_output or 0,
         tools=tools,
         images=images,
@@ -159,39 +167,31 @@ def measure(
 
 
 def tokens_in(text: str) -> int:
-    """Estimated tokens of a text, within a tenth for English, German and program text of a few lines or more.
-
-    0.43 a word, 0.148 a character that is no space, 0.81 a digit, 0.58 a sign or line break, and 0.5 (0.2 where another
-    script than the Latin is written) for each further byte that UTF-8 needs; fitted to the o200k vocabulary. A long
-    text is judged by its beginning and end.
-    """
-    if not text:
-        return 0
+    """Tokens of a text as `core.tokens` estimates them; a long text is judged by its beginning and end."""
     sample, scale = _looked_at(text)
-    return max(1, round(_tokens(sample) * scale))
-
-
-def _tokens(sample: str) -> float:
-    raw = sample.encode("utf-8", "replace")
-    size = len(raw)
-    extra = size - len(sample)
-    solid = len(raw.translate(None, b" \n\t\r")) - extra
-    digits = size - len(raw.translate(None, b"0123456789"))
-    signs = size - len(raw.translate(None, _SIGNS))
-    latin = extra * 3 < len(sample)
-    return 0.43 * len(sample.split()) + 0.148 * solid + (0.5 if latin else 0.2) * extra + 0.81 * digits + 0.58 * signs
+    return estimated(sample) if scale == 1 else round(estimated(sample) * scale)
 
 
 def _first_of_prompt(texts: Sequence[tuple[str, str]]) -> int:
     """Where the prompt begins: after the last answer that a question of the user follows."""
-    asked = next((place for place in range(len(texts) - 1, -1, -1) if texts[place][0] == "user"), 0)
-    return next((place + 1 for place in range(asked - 1, -1, -1) if texts[place][0] == "assistant"), 0)
+    asked = False
+    for place in range(len(texts) - 1, -1, -1):
+        role = texts[place][0]
+        if role == "user":
+            asked = True
+        elif asked and role == "assistant":
+            return place + 1
+    return 0
 
 
 def _looked_at(text: str) -> tuple[str, float]:
     if len(text) <= LOOKED_AT:
         return text, 1.0
     return f"{text[:2_500]}\n{text[-1_500:]}", len(text) / LOOKED_AT
+
+
+def _lines(looked: str) -> list[str]:
+    return [line for line in looked.split("\n") if line and not line.isspace()]
 
 
 def _sentences(lines: Sequence[str]) -> int:
@@ -208,25 +208,23 @@ def _code(looked: str, lines: Sequence[str]) -> float:
     """The share of the lines that are program text."""
     if not lines:
         return 0.0
-    fenced, rest = _without_fences(looked) if "```" in looked else (0, looked)
-    if rest is not looked:
-        lines_left: Sequence[str] = [line for line in rest.split("\n") if line and not line.isspace()]
-    else:
-        lines_left = lines
+    fenced, rest, left = 0, looked, lines
+    if "```" in looked:
+        fenced, rest = _without_fences(looked)
+        left = _lines(rest)
     assigns, fails = "= " in rest, "Error: " in rest or "Exception: " in rest
     bare = 0
-    for line in lines_left:
+    for line in left:
         body = line.strip()
-        last = body[-1]
-        if last in ";{}":
+        if body[-1] in ";{}":
             bare += 1
-        # What no expression could match is told by a look at its ends, for most lines of most prompts are prose.
+        # What the expression cannot match shows at the ends of a line, and most lines of most prompts are prose.
         elif (
-            last in ":>)"
-            or body[:2] in _STARTS
-            or body[0] in "$>#@/"
+            body[:2] in _STARTS
+            or body[0] in "<$>#@/"
+            or (body[-1] == ")" and " " not in body[: body.find("(")])
             or (assigns and "= " in line)
-            or (fails and (": " in line))
+            or (fails and ": " in line)
         ):
             bare += _BARE.match(line) is not None
     return min(1.0, round((fenced + bare) / len(lines), 3))

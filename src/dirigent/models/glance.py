@@ -27,7 +27,7 @@ class Glance(NamedTuple):
     symbols: int
     """Signs that mathematics alone uses."""
     accented: frozenset[str]
-    """The different characters outside ASCII, in small letters, at the beginning of the text."""
+    """The different characters outside ASCII, in small letters, at the beginning of a text that is not `foreign`."""
     foreign: str
     """The beginning of the text in small letters, where it may be in another script than the Latin; else empty."""
 
@@ -43,15 +43,16 @@ _SYMBOL: Final = re.compile("[∑∫√∞≤≥≠±×÷∂∈∀∃πθλμσ�
 
 def glance(text: str) -> Glance:
     """What one look at the text tells, whatever its script."""
-    try:
-        return _by_tables(text, text.encode("latin-1"), _LATIN)
-    except UnicodeEncodeError:
-        pass
-    strangers = "".join(_STRANGER.findall(text))
-    if _TELLING.search(strangers):
+    for page in (_LATIN, _WINDOWS):
+        try:
+            return _by_tables(text, text.encode(page.codec), page)
+        except UnicodeEncodeError:
+            continue
+    if _TELLING.search(text):
         return _by_expressions(text)
-    found = _by_tables(text, text.encode("cp1252", "replace"), _WINDOWS)
-    return found._replace(symbols=found.symbols + len(_SYMBOL.findall(strangers))) if strangers else found
+    # What is left of strangers is emoji, arrows and the like: as good as a question mark, but for the signs of maths.
+    found = _by_tables(text, text.encode(_WINDOWS.codec, "replace"), _WINDOWS)
+    return found._replace(symbols=found.symbols + len(_STRANGE_SYMBOL.findall(text)))
 
 
 class _Page:
@@ -85,10 +86,12 @@ def _side(character: str) -> str:
 _LATIN: Final = _Page("latin-1")
 _WINDOWS: Final = _Page("cp1252")
 """Latin-1 with the typographic quotation marks, dashes and the euro sign that prose is full of."""
-_STRANGER: Final = re.compile(f"[^\\x00-\\x7f{''.join(chr(c) for c in range(160, 256))}ŒœŠšŸŽžƒˆ˜–—‘’‚“”„†‡•…‰‹›€™]")
-"""A character that _WINDOWS does not have."""
-_TELLING: Final = re.compile(r"[\w\s\u0370-\u0fff\u3000-\ud7ff]")
-"""A stranger that may be part of a word or tell a script. Another one, an emoji or arrow, may be any sign."""
+_KNOWN: Final = f"\x00-\x7f{''.join(map(chr, range(160, 256)))}ŒœŠšŸŽžƒˆ˜–—‘’‚“”„†‡•…‰‹›€™"
+"""What _WINDOWS has, as part of a set in an expression."""
+_TELLING: Final = re.compile(rf"[^{_KNOWN}](?<=[\w\s\u0370-\u0fff\u3000-\ud7ff])")
+"""A character that _WINDOWS has not, and that may be part of a word, separate words or tell a script."""
+_STRANGE_SYMBOL: Final = re.compile("[∑∫√∞≤≥≠∂∈∀∃]")
+"""The signs of mathematics that are no letters and that _WINDOWS has not."""
 
 
 def _by_tables(text: str, raw: bytes, page: _Page) -> Glance:
@@ -148,13 +151,12 @@ _AFTER: Final = frozenset({b"w", b"("})
 def _by_expressions(text: str) -> Glance:
     small = text.lower()
     words = _WORD.findall(small.replace("_", " "))
-    beginning = small[:BEGINNING]
     return Glance(
         words=words,
         letters=sum(map(len, words)),
         numbers=len(_NUMBER.findall(small)),
         operators=len(_OPERATOR.findall(text)),
         symbols=len(_SYMBOL.findall(text)),
-        accented=frozenset(beginning),
-        foreign=beginning,
+        accented=_NONE,
+        foreign=small[:BEGINNING],
     )

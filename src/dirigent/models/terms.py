@@ -11,6 +11,8 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from dirigent.models.language import LISTED
+
 __all__ = ["FIELDS", "Terms", "terms_in"]
 
 FIELDS: Final = ("law", "technology", "medicine", "finance", "marketing", "hr", "science", "mathematics")
@@ -39,13 +41,16 @@ def terms_in(words: Sequence[str]) -> Terms:
     """The terms among the words of a text, in small letters and in order."""
     different = set(words)
     found: dict[str, tuple[str, ...]] = {}
+    strange = different - _PLAIN
     # What has been looked up is known by its hash alone, so that no word of anybody's prompt is kept. An unseen word
     # comes back itself, a word without term drops out.
-    for term in filter(None, map(_seen.get, map(hash, different), different)):
-        stem, lists = _look_up(term) if isinstance(term, str) else term
-        if lists:
-            found[stem] = max(lists, found.get(stem, lists))
-    for first in _SECOND_WORDS.keys() & different:
+    hits: Iterator[Term | str] = filter(None, map(_seen.get, map(hash, strange), strange))
+    for hit in hits:
+        stem, lists = _look_up(hit) if isinstance(hit, str) else hit
+        # `beweis*` and `*beweis` stand in different lists; a text with both has both
+        found[stem] = (*found[stem], *(name for name in lists if name not in found[stem])) if stem in found else lists
+    found.pop(_NO_TERM[0], None)
+    for first in _FIRST_WORDS & different:
         if not different.isdisjoint(_SECOND_WORDS[first]):
             found |= {" ".join(pair): _PAIRS[pair] for pair in pairwise(words) if pair[0] == first and pair in _PAIRS}
     if not found:
@@ -53,18 +58,18 @@ def terms_in(words: Sequence[str]) -> Terms:
     counts = dict.fromkeys(_COUNTED, 0)
     specialist = 0
     for lists in found.values():
-        specialist += not _SUBJECTS.isdisjoint(lists)
         for name in lists:
             counts[name] += 1
+        specialist += not _SUBJECTS.isdisjoint(lists)
     field = max(FIELDS, key=counts.__getitem__)
     german, english = counts["de"], counts["en"]
     return Terms(
-        specialist=specialist,
-        field=field if counts[field] else "",
-        mathematical=counts["mathematics"],
-        tasks=counts["tasks"],
-        requirements=counts["requirements"],
-        language="de" if german and not english else "en" if english and not german else "",
+        specialist,
+        field if counts[field] else "",
+        counts["mathematics"],
+        counts["tasks"],
+        counts["requirements"],
+        "de" if german and not english else "en" if english and not german else "",
     )
 
 
@@ -74,7 +79,8 @@ _NOTHING: Final = Terms(0, "", 0, 0, 0, "")
 _MOST_SEEN: Final = 20_000
 """About 2 MB; then it starts anew."""
 Term = tuple[str, tuple[str, ...]]
-_seen: dict[int, Term | str | None] = {}
+"""A word or stem, and its lists."""
+_seen: dict[int, Term | None] = {}
 _NO_TERM: Final[Term] = ("", ())
 
 
@@ -136,7 +142,10 @@ def _owners(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
 _TERMS: Final = _owners(_LISTS)
 _WHOLE: Final = {term.strip("*"): lists for term, lists in _TERMS.items() if " " not in term}
 _PAIRS: Final = {(term.split()[0], term.split()[1]): lists for term, lists in _TERMS.items() if " " in term}
-_SECOND_WORDS: Final = {word: frozenset(second for first, second in _PAIRS if first == word) for word, _ in _PAIRS}
+_FIRST_WORDS: Final = frozenset(first for first, _ in _PAIRS)
+_SECOND_WORDS: Final = {word: frozenset(second for first, second in _PAIRS if first == word) for word in _FIRST_WORDS}
 _STARRED: Final = [(term.strip("*"), term, lists) for term, lists in _TERMS.items() if "*" in term]
 _BEGINNINGS: Final = _by_key((stem[:_STEM], stem, lists) for stem, term, lists in _STARRED if term.endswith("*"))
 _ENDINGS: Final = _by_key((stem[-_STEM:], stem, lists) for stem, term, lists in _STARRED if term.startswith("*"))
+_PLAIN: Final = frozenset(word for word in LISTED if _term(word) is None)
+"""Everyday words that are no terms: half of most texts, and they need no second look."""

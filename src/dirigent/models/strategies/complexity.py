@@ -123,7 +123,8 @@ class Complexity(Strategy, frozen=True):
         tiers = self.tiers or tuple((name,) for name in question.configured)
         able = [[name for name in tier if name in question.candidates] for tier in tiers]
         # Publishing makes sure that every candidate has a tier; whoever slips through is not lost.
-        able[-1] += [name for name in question.candidates if not any(name in tier for tier in able)]
+        if sum(map(len, able)) < len(question.candidates):
+            able[-1] += [name for name in question.candidates if not any(name in tier for tier in able)]
         return able
 
 
@@ -137,7 +138,12 @@ def _bounded(contributions: dict[str, float]) -> float:
 
 
 def _contributions(features: Features, weights: Weights) -> dict[str, float]:
-    return {name: getattr(weights, name) * min(1.0, getattr(features, name) / full) for name, full in _FULL.items()}
+    """What each feature that is there adds to the score."""
+    return {
+        name: getattr(weights, name) * (value / full if value < full else 1.0)
+        for name, full in _FULL.items()
+        if (value := getattr(features, name))
+    }
 
 
 def _reason(first: str, score: float, place: int, tiers: int, contributions: dict[str, float]) -> str:

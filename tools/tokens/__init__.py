@@ -1,0 +1,1 @@
+"""How well tokens are estimated, and the weights that estimate them best."""
