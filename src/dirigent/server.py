@@ -36,15 +36,18 @@ from dirigent.gateway.wire import Server
 from dirigent.listings import Listings
 from dirigent.local.embedder import LocalEmbedder
 from dirigent.local.kit import BETTER, DEFAULT, SMALL
+from dirigent.local.speech import VoiceAndEars
 from dirigent.local.supervisor import LocalModels
 from dirigent.local.weights import locate
-from dirigent.memory import MemoryAffinity, MemorySlots, MemoryVitals, NoSpeech
+from dirigent.memory import MemoryAffinity, MemorySlots, MemoryVitals
 from dirigent.models import MODELS
 from dirigent.models.deployment import Deployment
+from dirigent.models.language import language_of
 from dirigent.models.providers import PROVIDERS
 from dirigent.models.providers.llama_cpp import LlamaCpp
 from dirigent.models.providers.provider import Provider
 from dirigent.models.strategies import STRATEGIES
+from dirigent.models.verifiers import VERIFIERS
 from dirigent.net import HttpClient, Proxies
 from dirigent.policies import POLICIES
 from dirigent.settings import EnvironmentSecrets, Settings, proxies
@@ -82,7 +85,7 @@ def client(settings: Settings) -> HttpClient:
 
 def reader() -> Reader:
     """The reader of all kinds, those of installed plug-ins included."""
-    return Reader(registry.with_plugins() for registry in (MODELS, PROVIDERS, STRATEGIES, POLICIES))
+    return Reader(registry.with_plugins() for registry in (MODELS, PROVIDERS, STRATEGIES, VERIFIERS, POLICIES))
 
 
 def checked(settings: Settings) -> tuple[Sheet, Catalog]:
@@ -154,12 +157,13 @@ class _Node:
         http = client(settings)
         local = LocalModels(settings.data.resolve())
         embedder = LocalEmbedder()
+        speech = VoiceAndEars(language_of)
         observer = LogObserver(settings.data / "logs" / "served.jsonl")
         ports = Ports(
             http=http,
             local=local,
             embedder=embedder,
-            speech=NoSpeech(),
+            speech=speech,
             listings=self._listings,
             vitals=MemoryVitals(),
             slots=MemorySlots(),
@@ -172,7 +176,8 @@ class _Node:
         keys = Keys.of({first_key(settings.data): Principal("default", "default", "first")})
         standing = lambda: {"local": _local_states(conductor.catalog, local)}  # noqa: E731
         recent = Recent()
-        gateway = Gateway(conductor, keys, routes(conductor, dialect, recent, standing), dialect, recent)
+        paths = routes(conductor, dialect, recent, standing, quiet=settings.keep_alive)
+        gateway = Gateway(conductor, keys, paths, dialect, recent)
         server = Server(gateway.take, refusal=gateway.refusal)
         port = await server.start(settings.host, settings.port, sock=listener)
         running = Running(settings.host, port, os.getpid())
@@ -193,6 +198,7 @@ class _Node:
             await self._leave(server)
             await local.close()
             await embedder.close()
+            await speech.close()
             http.close()
             observer.close()
 

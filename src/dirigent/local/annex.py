@@ -65,6 +65,8 @@ class Annex(Generic[Result]):
         self._environment = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._environment.update(environment or {})
         self._process: asyncio.subprocess.Process | None = None
+        self._ended: list[asyncio.subprocess.Process] = []
+        """Processes that were ended and may not have left yet."""
         self._turn = asyncio.Lock()
         self._asks = 0
         self._crashes: deque[float] = deque(maxlen=_CRASHES)
@@ -95,9 +97,10 @@ class Annex(Generic[Result]):
     async def close(self) -> None:
         """Ends the process. What still waits is refused."""
         self._closed = True
-        process = self._process
         self._end()
-        if process is not None:
+        async with self._turn:  # who has it or waits for it is refused first
+            self._end()
+        for process in self._ended:
             await process.wait()
 
     async def _do(self, ask: msgspec.Struct) -> Result:
@@ -132,6 +135,8 @@ class Annex(Generic[Result]):
         process = self._process
         if process is None or process.returncode is not None:
             process = self._process = await self._start()
+            if self._closed:  # meanwhile
+                raise _Broken("it is not wanted any more")
         if process.stdin is None or process.stdout is None:
             raise _Broken("its pipes could not be opened")
         process.stdin.write(LENGTH.pack(len(body)) + body)
@@ -165,3 +170,4 @@ class Annex(Generic[Result]):
         if process is not None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()  # it keeps nothing, so there is nothing to put away
+            self._ended = [*(left for left in self._ended if left.returncode is None), process]

@@ -48,9 +48,10 @@ def _serve(
         ask = decoder.decode(source.read(LENGTH.unpack(head)[0]))
         try:
             say(Done(msgspec.Raw(msgspec.msgpack.encode(work(ask, lambda: say(Alive()))))))
+        except Unsupported as fault:
+            say(Refused(fault.message, fault.param or "", "unsupported"))
         except Invalid as fault:
-            why = "unsupported" if isinstance(fault, Unsupported) else "invalid"
-            say(Refused(fault.message, fault.param or "", why))
+            say(Refused(fault.message, fault.param or ""))
         except Unavailable as fault:
             say(Failure(fault.message))
         except Exception as fault:  # noqa: BLE001 - whatever the engine raises belongs to this one ask

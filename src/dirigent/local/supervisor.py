@@ -75,9 +75,9 @@ class LocalModels:
         """Tokens that one request and its answer may have together."""
         return self.tuning.context_per_slot
 
-    def slots(self, name: str) -> int:
+    def slots(self, setup: LocalSetup) -> int:
         """How many answers the model gives at once."""
-        return self.tuning.slots
+        return setup.slots or self.tuning.slots
 
     def state(self, name: str) -> LocalState:
         """How the model of these weights stands now; within microseconds and without starting anything."""
