@@ -39,7 +39,7 @@ from dirigent.local.kit import BETTER, DEFAULT, SMALL
 from dirigent.local.speech import VoiceAndEars
 from dirigent.local.supervisor import LocalModels
 from dirigent.local.weights import locate
-from dirigent.memory import MemoryAffinity, MemorySlots, MemoryVitals
+from dirigent.memory import MemoryAffinity, MemoryCache, MemorySlots, MemoryVitals
 from dirigent.models import MODELS
 from dirigent.models.deployment import Deployment
 from dirigent.models.language import language_of
@@ -48,12 +48,13 @@ from dirigent.models.providers.llama_cpp import LlamaCpp
 from dirigent.models.providers.provider import Provider
 from dirigent.models.strategies import STRATEGIES
 from dirigent.models.verifiers import VERIFIERS
-from dirigent.net import HttpClient, Proxies
+from dirigent.net import Fetcher, HttpClient, Proxies
+from dirigent.net.address import harmless, public
 from dirigent.policies import POLICIES
 from dirigent.settings import EnvironmentSecrets, Settings, proxies
 from dirigent.telemetry.logs import LogObserver
 
-__all__ = ["Running", "checked", "client", "first_key", "prepared", "reader", "run_worker"]
+__all__ = ["Running", "checked", "client", "fetcher", "first_key", "prepared", "reader", "run_worker"]
 
 _log = logging.getLogger("dirigent.server")
 _LOOK_EVERY = 0.25
@@ -81,6 +82,16 @@ def client(settings: Settings) -> HttpClient:
     """The HTTP client with the operator's proxies and certificate authorities."""
     given = proxies()
     return HttpClient(authorities=settings.ca_file, proxies=Proxies(given.http, given.https, given.exempt))
+
+
+def fetcher(settings: Settings) -> Fetcher | None:
+    """Who fetches what callers name; None where the operator has switched that off."""
+    if settings.fetch == "off":
+        return None
+    given = proxies()
+    permits = harmless if settings.fetch == "any" else public
+    around = Proxies(given.http, given.https, given.exempt)
+    return Fetcher(permits=permits, authorities=settings.ca_file, proxies=around)
 
 
 def reader() -> Reader:
@@ -155,6 +166,7 @@ class _Node:
         settings = self._settings
         catalog = self._read()
         http = client(settings)
+        fetch = fetcher(settings)
         local = LocalModels(settings.data.resolve())
         embedder = LocalEmbedder()
         speech = VoiceAndEars(language_of)
@@ -170,6 +182,8 @@ class _Node:
             affinity=MemoryAffinity(),
             secrets=self._secrets,
             observer=observer,
+            cache=MemoryCache(),
+            fetch=fetch,
         )
         conductor = Conductor(catalog, ports)
         dialect = OpenAIChat()
@@ -200,6 +214,8 @@ class _Node:
             await embedder.close()
             await speech.close()
             http.close()
+            if fetch is not None:
+                fetch.close()
             observer.close()
 
     def _listen_for_signals(self, *, tied: bool) -> None:

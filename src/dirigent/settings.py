@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args
 
 import msgspec
 
@@ -14,6 +15,8 @@ __all__ = ["MOST_WORKERS", "EnvironmentSecrets", "Proxies", "Settings", "environ
 
 PREFIX = "DIRIGENT_"
 MOST_WORKERS = 256
+_LONGEST = 3600.0
+Reach = Literal["off", "public", "any"]
 _BOUNDS = {"port": (0, 65_535), "workers": (1, MOST_WORKERS)}
 
 
@@ -28,10 +31,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The data folder: configuration, first key, weights, logs."""
     config: Path | None = None
     """The configuration file; without one, `dirigent.yaml` in the data folder."""
+    keep_alive: float = 10.0
+    """Seconds without a word after which a stream is begun and kept alive by pings; 0 leaves it silent."""
     workers: int = 1
     """Processes that answer on the same port."""
     ca_file: Path | None = None
     """Further certificate authorities to trust when calling providers."""
+    fetch: Reach = "public"
+    """From where what callers name is fetched: from nowhere, the internet, or private networks too."""
     models: tuple[Path, ...] = ()
     """Further folders to look for weights in."""
     hub: str | None = None
@@ -73,9 +80,25 @@ def _read(name: str, variable: str, text: str) -> object:
         if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):
             raise ValueError(f"{variable} is {text!r}, not a whole number from {least} to {most}")
         return int(text)
+    if name == "keep_alive":
+        return _seconds(variable, text)
+    if name == "fetch":
+        if text not in get_args(Reach):
+            raise ValueError(f"{variable} is {text!r}, not one of {', '.join(get_args(Reach))}")
+        return text
     if name == "models":
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
     return Path(text) if name in ("data", "config", "ca_file") else text
+
+
+def _seconds(variable: str, text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST:
+        raise ValueError(f"{variable} is {text!r}, not a number of seconds from 0 to {_LONGEST:g}")
+    return seconds
 
 
 def proxies() -> Proxies:
@@ -88,20 +111,33 @@ def proxies() -> Proxies:
 
 
 class EnvironmentSecrets:
-    """Credentials from variables and files, read once and kept until `forget`."""
+    """Credentials from variables, kept until `forget`, and from files, read anew whenever one of them has changed."""
 
     def __init__(self) -> None:
-        self._known: dict[Secret, str | None] = {}
+        self._known: dict[Secret, tuple[object, str | None]] = {}
 
     def reveal(self, secret: Secret) -> str | None:
         """The credential without surrounding white space; None where it is missing, empty or unreadable."""
-        if secret not in self._known:
-            self._known[secret] = _revealed(secret)
-        return self._known[secret]
+        stamp = _stamp(secret)
+        known = self._known.get(secret)
+        if known is None or known[0] != stamp:
+            known = self._known[secret] = (stamp, _revealed(secret))
+        return known[1]
 
     def forget(self) -> None:
         """Reads anew from now on: a reload of the configuration also takes rotated credentials."""
         self._known.clear()
+
+
+def _stamp(secret: Secret) -> tuple[int, int, int] | None:
+    """What changes when the file of a credential is written or replaced."""
+    if secret.file is None:
+        return None
+    try:
+        status = Path(secret.file).stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _revealed(secret: Secret) -> str | None:

@@ -197,7 +197,7 @@ def models(data: Path | None, as_object: bool) -> None:
                 ", ".join(each["mentions"]) or "-",
                 f"{each['context_window']:,}" if each["context_window"] else "?",
                 _price(each["price"]),
-                "?" if each["capabilities"] is None else ", ".join(each["capabilities"]) or "text",
+                _abilities(each["capabilities"], each["tasks"]),
                 "well" if each["healthy"] else Text("rests", style="red"),
             )
         console = wide_console()
@@ -205,6 +205,13 @@ def models(data: Path | None, as_object: bool) -> None:
         console.print(Text(f"revision {listed['revision']}; prices are per million tokens", style="dim"))
 
     _run(data, work)
+
+
+def _abilities(capabilities: list[str] | None, tasks: list[str] | None) -> str:
+    """What a model can do beyond plain text; of one that does not chat, what it does instead."""
+    if tasks is not None and "chat" not in tasks:
+        return ", ".join(tasks)
+    return "?" if capabilities is None else ", ".join(capabilities) or "text"
 
 
 def _price(price: dict[str, Any] | None) -> str:

@@ -1,5 +1,7 @@
 """What the data plane needs from outside: the only doors through which a model reaches anything beyond its own words.
 
+Longer than 400 lines, because one look shows everything that a model can reach, each door with its promise.
+
 `server.py` puts a real implementation behind each; `memory.py` has one in memory for tests and first steps.
 """
 
@@ -12,21 +14,26 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 
 from dirigent.core.errors import Failed
+from dirigent.core.events import Event
 from dirigent.core.identity import Principal, Priority
 from dirigent.core.messages import Sound, Task, Transcript
 from dirigent.core.subjects import SubjectReader
-from dirigent.core.usage import Price
+from dirigent.core.usage import Price, Usage
 
 __all__ = [
     "Affinity",
     "Breaker",
+    "Cache",
     "Capability",
     "Embedder",
+    "Fetch",
+    "Fetched",
     "Http",
     "HttpAnswer",
     "HttpCall",
     "HttpFlow",
     "HttpTaker",
+    "Kept",
     "Listing",
     "Listings",
     "LocalEndpoint",
@@ -38,6 +45,9 @@ __all__ = [
     "Origin",
     "Ports",
     "Queue",
+    "Replay",
+    "Replays",
+    "Seconds",
     "Secret",
     "Secrets",
     "Slots",
@@ -165,6 +175,25 @@ class Http(Protocol):
         ...
 
 
+class Fetched(msgspec.Struct, frozen=True):
+    """What stood at an address; text is in UTF-8."""
+
+    data: bytes
+    content_type: str
+    """The media type alone, in lower case, such as `image/png`."""
+
+
+class Fetch(Protocol):
+    """Who fetches what stands at an address that a caller named, and never anything that a caller may not see."""
+
+    async def fetch(self, url: str, most: int) -> Fetched:
+        """The picture, document, text or sound at `url`, of `most` bytes at most.
+
+        Raises Invalid in words that the caller may read, whatever went wrong. Cancelling closes the connection at once.
+        """
+        ...
+
+
 # --- models on this machine -------------------------------------------------------------------------------------------
 
 
@@ -198,6 +227,10 @@ class LocalModels(Protocol):
 
     def state(self, name: str) -> LocalState:
         """How the model of these weights stands now."""
+        ...
+
+    def slots(self, setup: LocalSetup) -> int:
+        """How many requests a model of this setup answers at once."""
         ...
 
     async def endpoint(self, name: str, setup: LocalSetup, patience: float) -> LocalEndpoint:
@@ -374,7 +407,7 @@ class Slots(Protocol):
     """The places at deployments that answer a bounded number of requests at once."""
 
     async def take(
-        self, model: str, places: int, queue: Queue, priority: Priority, principal: Principal, patience: float
+        self, model: str, places: int, queue: Queue, *, priority: Priority, principal: Principal, patience: float
     ) -> None:
         """Returns with one of the `places`, to be freed again, after `patience` seconds of waiting at most.
 
@@ -429,6 +462,74 @@ class Observer(Protocol):
         ...
 
 
+class Replay(msgspec.Struct, frozen=True):
+    """An answer to a request with an idempotency key, as it was written."""
+
+    digest: bytes
+    """Of the request that it answers."""
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    pieces: tuple[bytes, ...]
+    """The body, as it was cut when it was written."""
+    streamed: bool
+
+
+class Replays(Protocol):
+    """Where such answers are kept. The key names tenant and virtual key, so that nobody meets another's."""
+
+    async def find(self, key: str) -> Replay | None:
+        """The answer kept under `key`; None where there is none, or none any more."""
+        ...
+
+    async def keep(self, key: str, replay: Replay, seconds: float) -> None:
+        """Keeps an answer for so many seconds, or less where room is short."""
+        ...
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A whole answer that may be given again, and what was said of it."""
+
+    run: str
+    """The run that was answered so."""
+    tenant: str
+    events: tuple[Event, ...]
+    deployment: str | None = None
+    usage: Usage | None = None
+    content_type: str | None = None
+    left_out: tuple[str, ...] = ()
+    question: str = ""
+    """The text that was asked last, where others that mean the same may get this answer too."""
+
+
+class Cache(Protocol):
+    """Where answers are kept to be given again. A partition names all that an answer must never leave."""
+
+    async def find(self, partition: str, key: bytes) -> Kept | None:
+        """The answer kept there under `key`; None where there is none, or none any more."""
+        ...
+
+    async def near(self, partition: str, family: bytes, vector: Sequence[float], least: float) -> Sequence[Kept]:
+        """Answers kept there to questions of the same family that are alike to `least` at least, the nearest first."""
+        ...
+
+    async def keep(
+        self,
+        partition: str,
+        key: bytes,
+        kept: Kept,
+        seconds: float,
+        *,
+        family: bytes = b"",
+        vector: Sequence[float] | None = None,
+    ) -> None:
+        """Keeps an answer for so many seconds, or less where room is short; by its vector too where one is given."""
+        ...
+
+    async def forget(self, tenant: str, run: str | None = None) -> int:
+        """Forgets what one run of this tenant was answered, or all its runs; how many answers that were."""
+        ...
+
+
 class Ports(msgspec.Struct, frozen=True):
     """All doors at once, as a run carries them."""
 
@@ -442,3 +543,7 @@ class Ports(msgspec.Struct, frozen=True):
     affinity: Affinity
     secrets: Secrets
     observer: Observer
+    cache: Cache | None = None
+    """None where this node keeps no answers to give them again."""
+    fetch: Fetch | None = None
+    """None where this node fetches nothing that a caller names."""

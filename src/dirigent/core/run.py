@@ -18,7 +18,7 @@ from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
 from dirigent.core.usage import Money, Tariff, Usage
 
-__all__ = ["MAX_TRIES", "Answering", "Attempt", "Passage", "Published", "Record", "Run"]
+__all__ = ["MAX_TRIES", "Answering", "Attempt", "Passage", "Published", "Record", "Run", "Voice"]
 
 MAX_TRIES = 8
 """How many providers one run asks at most, however its models repeat and fall back."""
@@ -29,12 +29,20 @@ MAX_DEPTH = 16
 class Passage(Protocol):
     """An answer that is one call to one provider, whose bytes go to the caller as they are.
 
-    It is settled by exactly one of `end`, `whole`, `broke` and `left`.
+    Once it is `asked` it is settled by exactly one of `end`, `whole`, `broke`, `left` and `undone`.
     """
 
     call: HttpCall
     timeouts: Timeouts
     stream: bool
+
+    def asked(self) -> None:
+        """Takes note that the call is on its way."""
+        ...
+
+    def undone(self) -> None:
+        """Takes note that it has reached nobody."""
+        ...
 
     def head(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
         """Reads what the head of a good answer tells."""
@@ -129,6 +137,15 @@ class Attempt(msgspec.Struct, frozen=True):
     words: str = ""
 
 
+class Voice(msgspec.Struct, frozen=True):
+    """Who answers, and what it tells of itself."""
+
+    deployment: str | None = None
+    forwarded: tuple[tuple[str, str], ...] = ()
+    content_type: str | None = None
+    left_out: tuple[str, ...] = ()
+
+
 class Record:
     """What a run did, for headers, logs and explanations. All nested asks of one run write into the same record."""
 
@@ -200,6 +217,16 @@ class Record:
         return f"{self.deployment or 'nobody'} answers, for {list_of} failed; before that: {reason}"
 
     @property
+    def voice(self) -> Voice:
+        """Who answers, and what it told of itself; to be put back where another one spoke in between."""
+        return Voice(self.deployment, self.forwarded, self.content_type, self.left_out)
+
+    @voice.setter
+    def voice(self, voice: Voice) -> None:
+        self.deployment, self.forwarded = voice.deployment, voice.forwarded
+        self.content_type, self.left_out = voice.content_type, voice.left_out
+
+    @property
     def known_cost(self) -> Money | None:
         """The cost so far, None where any part of it is unknown."""
         return None if self.unpriced else self.cost
@@ -209,11 +236,13 @@ class Run:
     """One answer in progress. Models reach other models, and everything else, through it alone."""
 
     __slots__ = (
+        "asker",
         "backed",
         "catalog",
         "deadline",
         "depth",
         "id",
+        "insists",
         "model",
         "ports",
         "principal",
@@ -254,6 +283,10 @@ class Run:
         """The caller's `traceparent`, to be passed on."""
         self.backed = False
         """Whether somebody else steps in if this one fails: then there is no use in trying again."""
+        self.insists = False
+        """Whether it has to be this one: then it is asked even while it rests and another request is trying it."""
+        self.asker: Run | None = None
+        """On behalf of which model's run this one asks."""
         self.started = monotonic()
         self.deadline = self.started + seconds
         self.depth = 0
@@ -262,12 +295,14 @@ class Run:
     def ask(self, name: str, request: Request, *, backed: bool | None = None) -> Answer:
         """The answer of the model called `name`, with this run's deadline, depth and record.
 
-        `backed` says that somebody else steps in if it fails; else it is as it is for this run. Raises UnknownModel,
-        and Overrun where the depth or the time is used up. Read it under `aclosing`.
+        `backed` says whether somebody else steps in if it fails, and if not, that it has to be this one; without it
+        both are as they are for this run. Raises UnknownModel, and Overrun where the depth or the time is used up. Read
+        it under `aclosing`.
         """
         child = self._child(name)
         if backed is not None:
             child.backed = backed or self.backed
+            child.insists = not child.backed
         return self.catalog.answering(name).answer(request, child)
 
     async def explain(self, name: str, request: Request) -> Sequence[Decision]:
@@ -281,6 +316,15 @@ class Run:
         return await self.catalog.answering(name).count(request, child)
 
     @property
+    def names(self) -> Sequence[str]:
+        """Who asked whom: the present model's name, then that of the one that asked it, and so on."""
+        names, asker = [self.model], self.asker
+        while asker is not None:
+            names.append(asker.model)
+            asker = asker.asker
+        return names
+
+    @property
     def seconds_left(self) -> float:
         """Seconds until the deadline; never negative."""
         return max(0.0, self.deadline - monotonic())
@@ -292,19 +336,9 @@ class Run:
             )
         if monotonic() >= self.deadline:
             raise Overrun(f"the run's time is used up; {name!r} was not asked")
-        child = Run.__new__(Run)
-        child.id, child.model, child.catalog, child.ports = self.id, name, self.catalog, self.ports
-        child.principal, child.priority, child.purpose, child.sticky = (
-            self.principal,
-            self.priority,
-            self.purpose,
-            self.sticky,
-        )
-        child.trace, child.backed = self.trace, self.backed
-        child.started, child.deadline, child.depth, child.record = (
-            self.started,
-            self.deadline,
-            self.depth + 1,
-            self.record,
-        )
+        child = Run(self.id, name, self.catalog, self.ports, self.principal, 0.0, self.priority)
+        child.purpose, child.sticky, child.trace = self.purpose, self.sticky, self.trace
+        child.backed, child.insists, child.asker = self.backed, self.insists, self
+        child.started, child.deadline, child.depth = self.started, self.deadline, self.depth + 1
+        child.record = self.record
         return child

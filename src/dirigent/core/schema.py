@@ -23,8 +23,14 @@ __all__ = ["field_help", "json_schema"]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def json_schema(sections: Mapping[str, type[Kind]], registries: Iterable[Registry[Any]]) -> dict[str, Any]:
+def json_schema(
+    sections: Mapping[str, type[Kind]],
+    registries: Iterable[Registry[Any]],
+    rules: tuple[str, type[Kind], type[Kind]] | None = None,
+) -> dict[str, Any]:
     """The JSON Schema of a configuration whose `sections` each map names to kinds of one contract.
+
+    `rules` names a list of kinds of a second contract that may stand around all entries, and around each of a third.
 
     It refuses what the reader refuses by shape: unknown settings, missing ones, wrong types and bounds. What only a
     kind itself or its surroundings can know (a name that nobody carries, two settings that exclude each other) passes.
@@ -37,6 +43,16 @@ def json_schema(sections: Mapping[str, type[Kind]], registries: Iterable[Registr
         section: {"type": ["object", "null"], "additionalProperties": _reference(tables[contract].name)}
         for section, contract in sections.items()
     }
+    if rules is not None:
+        field, rule, ruled = rules
+        around = {"type": ["array", "null"], "items": _reference(tables[rule].name)}
+        properties[field] = around
+        for name in tables[ruled].kinds:
+            writer.definitions[f"{tables[ruled].name}.{name}"]["properties"][field] = {
+                **around,
+                "description": "The rules around this model, the first outermost.",
+                "default": [],
+            }
     return {
         "$schema": DIALECT,
         "title": "A configuration of Dirigent",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from dirigent.core.errors import DirigentError
 from dirigent.core.events import Event
 from dirigent.core.messages import Request, Response, Task, Wire
+from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
 from dirigent.core.usage import Usage
 
@@ -73,6 +75,10 @@ class Dialect(Kind, frozen=True):
     """How the ids of its answers begin, such as `chatcmpl-`."""
     forwards: ClassVar[tuple[bytes, ...]] = ()
     """Headers of a caller that belong to the request and go on with it where the dialect stays the same."""
+    seals: ClassVar[re.Pattern[bytes] | None] = None
+    """Finds in a verbatim answer, as its only group, what its issuer alone understands: seals, ids of kept answers."""
+    takes_addresses: ClassVar[bool] = True
+    """Whether every provider of this dialect fetches pictures and documents itself; else they are fetched for it."""
     ping: ClassVar[bytes] = b": ping\n\n"
     """What keeps a stream alive while nothing is said; every reader of this dialect passes over it."""
     content_type: ClassVar[str] = "application/json"
@@ -93,10 +99,15 @@ class Dialect(Kind, frozen=True):
         """Whether this provider is asked for one choice at a time."""
         raise NotImplementedError
 
+    def fitted(self, deployment: str, profile: Profile) -> Dialect:
+        """This dialect as it is spoken to the deployment of that name, of which so much is known."""
+        return self
+
     def read_request(self, body: bytes, path: str = "", headers: Mapping[bytes, bytes] = {}) -> Request:
         """The request of a caller, with its wire form. Raises Invalid that names the field at fault.
 
-        `path` is what was called, for dialects that name the model there; header names are in lower case.
+        `path` is what was called, with its query, for dialects that name the model there. Header names are in lower
+        case.
         """
         raise NotImplementedError
 
@@ -107,6 +118,10 @@ class Dialect(Kind, frozen=True):
     def counting_path(self, deployment: str) -> str | None:
         """Where a provider counts the tokens of such a request without answering it; None where it does not."""
         return None
+
+    def counting_body(self, body: bytes) -> bytes:
+        """What of a request's `body` is sent to be counted."""
+        return body
 
     def count_of(self, body: bytes) -> int:
         """The input tokens that a provider counted. Raises BadAnswer where the body does not say."""
@@ -169,6 +184,10 @@ class Dialect(Kind, frozen=True):
     def answer_type(self, request: Request, response: Response) -> str:
         """The content type of what `write_response` writes."""
         return self.content_type
+
+    def stream_type(self, request: Request) -> str:
+        """The content type of what the `writer` of this request writes."""
+        return self.stream_content_type
 
     def write_error(self, error: DirigentError, status: int, kind: str, request_id: str) -> bytes:
         """The body of an error: `status` as HTTP has it, `kind` as OpenAI's SDKs sort errors by their `type`."""

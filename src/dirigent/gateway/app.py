@@ -15,8 +15,9 @@ from dirigent.core.identity import Principal
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.auth import Keys
 from dirigent.gateway.call import Call, Endpoint, Route, Served
-from dirigent.gateway.errors import WireFault, headers_of, shape_of
+from dirigent.gateway.errors import WireFault
 from dirigent.gateway.express import Express
+from dirigent.gateway.faces import Faces
 from dirigent.gateway.wire import Exchange
 
 __all__ = ["Call", "Endpoint", "Gateway", "Recent", "Route", "Served"]
@@ -74,7 +75,7 @@ class _RunIds:
 
 
 class Gateway:
-    """Answers exchanges. `routes` are exact paths; one that ends in `/*` takes all below it."""
+    """Answers exchanges. `routes` are exact paths; a star in one stands for whatever a caller puts there."""
 
     def __init__(self, conductor: Conductor, keys: Keys, routes: list[Route], dialect: Dialect, recent: Recent) -> None:
         self._conductor = conductor
@@ -82,8 +83,9 @@ class Gateway:
         self._dialect = dialect
         self._recent = recent
         self._ids = _RunIds()
-        self._exact = {(route.method, route.path): route for route in routes if not route.path.endswith("/*")}
-        self._below = [(route.path[:-1], route) for route in routes if route.path.endswith("/*")]
+        self._faces = Faces(((route.path, route.dialect) for route in routes), dialect)
+        self._exact = {(route.method, route.path): route for route in routes if "*" not in route.path}
+        self._below = [(*_around(route.path), route) for route in routes if "*" in route.path]
 
     def take(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
         """Answers one request; whatever goes wrong is answered in the caller's dialect.
@@ -104,7 +106,7 @@ class Gateway:
         """The straight way, where it is open; else the general one, with what is read already."""
         exchange, dialect = call.exchange, route.dialect
         try:
-            call.request = request = dialect.read_request(exchange.body, exchange.path, exchange.headers)
+            call.request = request = dialect.read_request(exchange.body, exchange.target, exchange.headers)
             run = call.open(request.model)
             passage = self._conductor.passage(request, run)
             if passage is not None and Express(self, call, route, request, passage).sent(run.ports.http):
@@ -122,7 +124,7 @@ class Gateway:
         """What follows from a head alone."""
         try:
             route = self._exact.get((exchange.method, exchange.path)) or self._other(exchange)
-            principal = None if route.open else self._keys.principal(exchange.headers)
+            principal = None if route.open else self._keys.principal(exchange.headers, exchange.path, exchange.query)
         except DirigentError:
             return _Memo(self._keys, None, None, plain=False)  # told on the general way, with its words
         plain = route.answers and not any(name in exchange.headers for name in _UNUSUAL)
@@ -137,7 +139,7 @@ class Gateway:
                 call.authenticate()
             await route.endpoint(call)
         except DirigentError as error:
-            self._refuse(call, error, route.dialect if route is not None else self._dialect)
+            call.refuse(error, self._face(call, route))
         except CancelledError:
             call.status, call.code = 499, "caller_gone"
             raise
@@ -155,7 +157,7 @@ class Gateway:
 
     def refuse(self, call: Call, error: DirigentError, route: Route) -> None:
         """Answers the call with an error, and ends it."""
-        self._refuse(call, error, route.dialect)
+        call.refuse(error, route.dialect)
         self.close(call)
 
     def close(self, call: Call) -> None:
@@ -171,22 +173,33 @@ class Gateway:
     def _fail(self, call: Call, route: Route | None) -> None:
         _log.exception("the request %s failed on a fault of our own", call.request_id)
         ours = DirigentError(f"something went wrong on our side; the log has it under {call.request_id}")
-        self._refuse(call, ours, route.dialect if route is not None else self._dialect)
+        call.refuse(ours, self._face(call, route))
+
+    def _face(self, call: Call, route: Route | None) -> Dialect:
+        """In which dialect a call is refused."""
+        return route.dialect if route is not None else self._faces.of(call.exchange.path)
 
     def refusal(self, status: int, code: str, message: str) -> tuple[list[tuple[str, str]], bytes]:
         """The answer to bytes that are no proper HTTP request, in the shape of every other error."""
         error = WireFault(message, code)
         kind = "invalid_request_error" if status < 500 else "api_error"
         run_id = self._ids.draw()
-        headers = [("content-type", "application/json"), ("x-request-id", run_id), ("x-dirigent-run", run_id)]
+        headers = [
+            ("content-type", "application/json"),
+            ("x-request-id", run_id),
+            ("request-id", run_id),
+            ("x-dirigent-run", run_id),
+        ]
         return headers, self._dialect.write_error(error, status, kind, run_id)
 
     def _other(self, exchange: Exchange) -> Route:
-        for prefix, route in self._below:
+        path = exchange.path
+        for prefix, suffix, route in self._below:
             if (
-                exchange.path.startswith(prefix)
-                and len(exchange.path) > len(prefix)
-                and route.method == exchange.method
+                path.startswith(prefix)
+                and path.endswith(suffix)
+                and len(path) > len(prefix) + len(suffix)
+                and (route.method == exchange.method or (route.method, exchange.method) == ("GET", "HEAD"))
             ):
                 return route
         shown = self._exact.get(("GET", exchange.path))
@@ -199,15 +212,8 @@ class Gateway:
             )
         raise WireFault(f"there is nothing at {exchange.method} {exchange.path}", "not_found")
 
-    def _refuse(self, call: Call, error: DirigentError, dialect: Dialect) -> None:
-        shape = shape_of(error)
-        call.status, call.code = shape.status, error.code
-        body = dialect.write_error(error, shape.status, shape.kind, call.request_id)
-        if call.exchange.started:  # the status is out already: only the stream itself can still tell
-            if not call.exchange.finished:
-                if call.broken_off is not None:
-                    call.exchange.write(call.broken_off(body))
-                call.exchange.finish()
-            return
-        headers = call.headers(dialect.content_type) + headers_of(error, shape)
-        call.exchange.respond(shape.status, headers, body)
+
+def _around(path: str) -> tuple[str, str]:
+    """What stands before and behind the star of a path."""
+    before, _, behind = path.partition("*")
+    return before, behind

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from urllib.parse import parse_qsl
 
 from dirigent.core.errors import Unauthenticated
 from dirigent.core.identity import Principal
 
 __all__ = ["Keys"]
+
+_GOOGLE = "/v1beta/"
 
 
 class Keys:
@@ -22,15 +25,18 @@ class Keys:
         """The table for these keys in clear."""
         return cls({digest(key.encode()): principal for key, principal in keys.items()})
 
-    def principal(self, headers: Mapping[bytes, bytes]) -> Principal:
-        """On whose behalf a request with these headers acts. Raises Unauthenticated, and never repeats the key."""
+    def principal(self, headers: Mapping[bytes, bytes], path: str = "", query: str = "") -> Principal:
+        """On whose behalf a request with these headers acts. Raises Unauthenticated, and never repeats the key.
+
+        Only on Google's paths the key may stand in the query, where its clients put it.
+        """
         header = headers.get(b"authorization")
         principal = (
             self._principals.get(digest(header[7:])) if header is not None and header[:7] == b"Bearer " else None
         )
-        return principal if principal is not None else self._looked_up(headers)
+        return principal if principal is not None else self._looked_up(headers, path, query)
 
-    def _looked_up(self, headers: Mapping[bytes, bytes]) -> Principal:
+    def _looked_up(self, headers: Mapping[bytes, bytes], path: str, query: str) -> Principal:
         """The same for every other spelling, and the words for what is no key of ours."""
         header = headers.get(b"authorization")
         if header is not None:
@@ -38,7 +44,9 @@ class Keys:
             if scheme.lower() != b"bearer":
                 raise Unauthenticated("the header `authorization` has the form `Bearer KEY`")
         else:
-            key = headers.get(b"x-api-key") or headers.get(b"x-goog-api-key", b"")  # Anthropic's and Google's clients
+            key = headers.get(b"x-api-key") or headers.get(b"x-goog-api-key") or b""  # Anthropic's and Google's clients
+            if not key and query and path.startswith(_GOOGLE):
+                key = dict(parse_qsl(query)).get("key", "").encode()
         key = key.strip()
         if not key:
             raise Unauthenticated("no key was given: send it in the header `authorization` as `Bearer KEY`")

@@ -9,13 +9,15 @@ from time import monotonic, time
 import msgspec
 
 from dirigent.conductor import Conductor
-from dirigent.core.errors import Invalid
+from dirigent.core.errors import DirigentError, Invalid
 from dirigent.core.identity import Principal, Priority
 from dirigent.core.messages import Request
-from dirigent.core.run import Run
+from dirigent.core.run import MAX_TRIES, Run
 from dirigent.core.usage import Money
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.auth import Keys
+from dirigent.gateway.errors import headers_of, shape_of
+from dirigent.gateway.headers import told, trace_of, tries_of
 from dirigent.gateway.wire import Exchange
 
 __all__ = ["Call", "Endpoint", "Route", "Served", "plain"]
@@ -89,7 +91,7 @@ class Call:
 
     def authenticate(self) -> Principal:
         """Who asks. Raises Unauthenticated."""
-        self.principal = self._keys.principal(self.exchange.headers)
+        self.principal = self._keys.principal(self.exchange.headers, self.exchange.path, self.exchange.query)
         return self.principal
 
     def open(self, model: str) -> Run:
@@ -107,12 +109,19 @@ class Call:
             priority=_PRIORITIES[priority] if priority is not None else "normal",
             purpose=purpose.decode("latin-1") if purpose is not None else None,
             sticky=sticky.decode("latin-1") if sticky is not None else None,
+            trace=trace_of(headers) if b"traceparent" in headers else None,
+            tries=tries_of(headers) if b"x-stainless-retry-count" in headers else MAX_TRIES,
         )
         return self.run
 
     def headers(self, content_type: str) -> list[tuple[str, str]]:
         """The headers of the answer, with all that is known by now."""
-        headers = [("content-type", content_type), ("x-request-id", self.request_id), ("x-dirigent-run", self.run_id)]
+        headers = [
+            ("content-type", content_type),
+            ("x-request-id", self.request_id),
+            ("request-id", self.request_id),  # Anthropic's SDKs look for it under this name
+            ("x-dirigent-run", self.run_id),
+        ]
         run = self.run
         if run is not None:
             record = run.record
@@ -123,7 +132,23 @@ class Call:
                 headers.append(("x-dirigent-route", plain(record.route or "")))
             if (cost := record.known_cost) is not None:
                 headers.append(("x-dirigent-cost", str(cost)))
+            headers += told(record)
         return headers
+
+    def refuse(self, error: DirigentError, dialect: Dialect) -> None:
+        """Answers with the error, in the stream where one has begun."""
+        shape, exchange = shape_of(error), self.exchange
+        self.status, self.code = shape.status, error.code
+        body = dialect.write_error(error, shape.status, shape.kind, self.request_id)
+        if not exchange.started:
+            exchange.respond(shape.status, self.headers(dialect.content_type) + headers_of(error, shape), body)
+        elif not exchange.finished:  # the status is out already: only the stream itself can still tell
+            said = self.broken_off(body) if self.broken_off is not None else b""
+            if said:
+                exchange.write(said)
+                exchange.finish()
+            else:  # what cannot tell, such as a sound, must not end as if it were whole
+                exchange.cut()
 
     def served(self) -> Served:
         """The note of this request, once it is over."""
@@ -180,6 +205,8 @@ class Route(msgspec.Struct, frozen=True):
     open: bool = False
     answers: bool = False
     """Whether it answers requests of its dialect, so that the straight way may be taken."""
+    quiet: float = 0.0
+    """Seconds of silence after which a stream is kept alive; 0 for never."""
 
 
 def plain(words: str) -> str:

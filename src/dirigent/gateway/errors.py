@@ -28,6 +28,7 @@ SHAPES = {
     "invalid_api_key": Shape(401, "authentication_error"),
     "forbidden": Shape(403, "permission_error"),
     "model_not_found": Shape(404, "invalid_request_error"),
+    "idempotency_key_reused": Shape(422, "invalid_request_error"),
     "not_found": Shape(404, "invalid_request_error"),
     "method_not_allowed": Shape(405, "invalid_request_error"),
     "rate_limit_exceeded": Shape(429, "rate_limit_error"),

@@ -16,6 +16,7 @@ from dirigent.core.ports import Http, HttpFlow
 from dirigent.core.run import Passage
 from dirigent.gateway.call import Call, Route
 from dirigent.gateway.heads import head_of_answer
+from dirigent.gateway.keeping import ping
 
 __all__ = ["Express", "Way"]
 
@@ -42,7 +43,19 @@ class Way(Protocol):
 class Express:
     """One request on the straight way; the loop tells it how its answer comes (core.ports.HttpTaker)."""
 
-    __slots__ = ("_call", "_fields", "_flow", "_passage", "_pieces", "_request", "_route", "_size", "_status", "_way")
+    __slots__ = (
+        "_call",
+        "_fields",
+        "_flow",
+        "_passage",
+        "_pieces",
+        "_request",
+        "_route",
+        "_size",
+        "_status",
+        "_streams",
+        "_way",
+    )
 
     def __init__(self, way: Way, call: Call, route: Route, request: Request, passage: Passage) -> None:
         self._way = way
@@ -55,6 +68,8 @@ class Express:
         self._status = 0
         self._pieces: list[bytes] = []
         self._size = 0
+        self._streams = False
+        """Whether the answer has begun as a stream: a later piece may begin with a brace by chance."""
 
     def sent(self, http: Http) -> bool:
         """Sends the request; False where no connection waits for it. Raises Misconfigured."""
@@ -62,8 +77,12 @@ class Express:
         flow = http.push(passage.call, passage.timeouts, self)
         if flow is None:
             return False
+        passage.asked()
         self._flow = flow
-        self._call.exchange.on_gone = self._gone
+        call = self._call
+        call.exchange.on_gone = self._gone
+        if passage.stream and self._route.quiet:
+            call.exchange.watch(self._route.quiet, self._ping)
         return True
 
     # --- told by the loop ---------------------------------------------------------------------------------------------
@@ -83,6 +102,7 @@ class Express:
             if self._size > _MOST:
                 self._break(BadAnswer(f"the provider's answer exceeds {_MOST} bytes"))
             return
+        self._streams = True
         try:
             passed = self._passage.piece(data)
         except DirigentError as error:
@@ -112,30 +132,35 @@ class Express:
 
     def failed(self, error: Failed, *, touched: bool) -> None:
         """The connection broke, or a wait is over."""
-        if touched or self._call.exchange.started:
+        if touched or self._call.first_token is not None:
             self._broke(error)
         else:  # it was dead before the request came: nobody has been asked yet
+            self._passage.undone()
             self._way.go_on(self._call, self._route)
 
     # ------------------------------------------------------------------------------------------------------------------
 
     def _unstreamed(self, data: bytes) -> bool:
         """Whether a whole answer begins in the place of a stream: some servers stream nothing, or not their errors."""
-        return not self._call.exchange.started and data.startswith(b"{")
+        return not self._streams and data.startswith(b"{")
 
     def _pass(self, data: bytes) -> None:
         call = self._call
         exchange = call.exchange
+        if call.first_token is None:
+            call.first_token = monotonic() - call.began
         if not exchange.started:
             dialect = self._route.dialect
             call.status = 200
-            call.first_token = monotonic() - call.began
             call.broken_off = dialect.writer(self._request, call.run_id, int(time())).fail
             exchange.start_as(head_of_answer(call, dialect, streamed=True))
         exchange.write(data)
         if exchange.congested and self._flow is not None and exchange.on_room is None:
             exchange.on_room = self._go_on_reading
             self._flow.pause()
+
+    def _ping(self) -> None:
+        ping(self._call, self._request, self._route.dialect)
 
     def _go_on_reading(self) -> None:
         self._call.exchange.on_room = None
@@ -173,7 +198,7 @@ class Express:
     def _broke(self, error: DirigentError) -> None:
         self._passage.broke(error)
         call = self._call
-        if call.exchange.started:  # the caller has read half an answer: no second voice may finish it
+        if call.first_token is not None:  # the caller has read half an answer: no second voice may finish it
             self._way.refuse(call, error, self._route)
             return
         if call.run is not None:

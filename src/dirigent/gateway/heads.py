@@ -18,7 +18,10 @@ def head_of_answer(call: Call, dialect: Dialect, *, streamed: bool = False) -> b
     if run is None:
         raise ValueError("an answer comes from a run")
     record = run.record
-    kind = dialect.stream_content_type if streamed else record.content_type or dialect.content_type
+    if streamed:
+        kind = dialect.stream_content_type if call.request is None else dialect.stream_type(call.request)
+    else:
+        kind = record.content_type or dialect.content_type
     lines = b"%bx-request-id: %b\r\nrequest-id: %b\r\nx-dirigent-run: %b\r\n" % (
         _fixed(kind, run.catalog.revision, record.deployment),
         request_id := call.request_id.encode(),

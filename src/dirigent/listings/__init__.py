@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from dirigent.listings.entry import Entry, Package, Provenance
+from dirigent.listings.modes import tasks_of
 
 __all__ = ["Entry", "Listings", "Package", "Provenance"]
 
@@ -43,7 +44,11 @@ class Listings:
             row = _row(table, _key(vendor, name))
             if row is None and name.startswith(f"{vendor}/"):
                 row = _row(table, _key(vendor, name.removeprefix(f"{vendor}/")))
-        return None if row is None else _entry.decode(row)
+        if row is None:
+            return None
+        entry = _entry.decode(row)
+        tasks = tasks_of(entry.mode, name, converses=entry.context_window is not None)
+        return entry if tasks is None else msgspec.structs.replace(entry, tasks=tasks)
 
     def names(self, vendor: str) -> list[str]:
         """The names that are listed for `vendor`, sorted; empty where the vendor is not in the table."""

@@ -2,77 +2,224 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from math import isfinite
 from time import monotonic, time
 
-from dirigent.core.errors import DirigentError, Failed
-from dirigent.core.events import Answer, Event, UsageReported, Verbatim
-from dirigent.core.messages import Request
-from dirigent.core.ports import HttpAnswer
-from dirigent.core.run import Attempt, Run
-from dirigent.core.usage import Tariff, Usage
-from dirigent.dialects.dialect import Dialect, StreamReader
+import msgspec
 
-__all__ = ["Headers", "Passing", "Try", "forwarded", "hush", "retry_after", "streamed"]
+from dirigent.core.errors import Busy, DirigentError, Failed, Overrun, RateLimited
+from dirigent.core.events import (
+    Event,
+    ReasoningDelta,
+    ToolCallDelta,
+    UsageReported,
+    Verbatim,
+)
+from dirigent.core.messages import Request
+from dirigent.core.ports import Breaker
+from dirigent.core.run import Attempt, Run, Voice
+from dirigent.core.tokens import estimated_request
+from dirigent.core.usage import Tariff, Usage
+from dirigent.dialects.dialect import Dialect
+from dirigent.models.bonds import keep
+from dirigent.models.heard import Heard, words_of
+
+__all__ = ["Headers", "Passing", "Try", "forwarded", "hush", "retry_after"]
 
 Headers = tuple[tuple[str, str], ...]
 _SECRET = 8
 """The fewest letters of a header's value that is looked for in a provider's words."""
+_COUNTED = frozenset(("chat",))
+"""Tasks whose tokens can be counted from what goes in and comes out; of others the usage stays unknown."""
 _LIMITS = ("x-ratelimit-", "anthropic-ratelimit-")
 """How the headers begin in which providers tell how much is left of their limits."""
 
 
 class Try:
-    """One try at one deployment: it measures, and tells the record and the vitals how it ended."""
+    """One try at one deployment: it measures, and tells the record and the vitals how it ended.
 
-    __slots__ = ("_began", "_first", "_model", "_record", "_vitals", "headers", "usage")
+    Once it is `entered` it ends with exactly one of `answered`, `abandoned`, `failed` and `undone`.
+    """
 
-    def __init__(self, run: Run) -> None:
+    __slots__ = (
+        "_began",
+        "_breaker",
+        "_dialect",
+        "_first",
+        "_heard",
+        "_model",
+        "_probe",
+        "_record",
+        "_request",
+        "_run",
+        "_tariff",
+        "_vitals",
+        "headers",
+        "usage",
+        "voice",
+    )
+
+    def __init__(
+        self,
+        run: Run,
+        request: Request,
+        dialect: Dialect,
+        tariff: Tariff | None,
+        breaker: Breaker,
+    ) -> None:
+        self._run = run
         self._model = run.model
         self._record = run.record
         self._vitals = run.ports.vitals
+        self._request = request
+        self._dialect = dialect
+        self._tariff = tariff
+        self._breaker = breaker
+        self._probe: bool | None = None
+        """What the vitals said as it entered; None before, and after it has left."""
         self._began = monotonic()
         self._first: float | None = None
+        self._heard: Heard | None = None
         self.headers: Headers = ()
         """What the request was signed with; empty until it is sent."""
         self.usage: Usage | None = None
+        self.voice: Voice | None = None
+        """What the record is told of this deployment as soon as it is the one that answers."""
+
+    @property
+    def spoke(self) -> bool:
+        """Whether the caller has heard anything of it."""
+        return self._first is not None
+
+    def enter(self) -> None:
+        """Counts it as in flight. Raises Unavailable where the deployment rests and somebody else looks how it is."""
+        self._probe = self._vitals.enter(self._model, insists=self._run.insists)
+
+    def sent(self, headers: Headers) -> None:
+        """The provider is asked, signed with these headers, which uses up one of the run's tries.
+
+        Raises Overrun where none is left: what a run asks at the same time counts together.
+        """
+        if self._record.tries <= 0:
+            raise Overrun(f"the run has asked as many providers as it may; {self._model!r} was not asked")
+        self._record.tries -= 1
+        self.headers = headers
 
     def began(self) -> None:
         """The first event is here: from now on this deployment is the one that answers."""
         if self._first is None:
             self._first = monotonic() - self._began
             self._record.deployment = self._model
+            if self.voice is not None:
+                self._record.voice = self.voice
 
     def saw(self, event: Event) -> None:
         """Learns from an event that goes by."""
-        self.began()
-        if isinstance(event, UsageReported):
-            self.usage = event.usage
+        if self._first is None:
+            self.began()
+        heard = self._heard
+        if heard is None:
+            heard = self._heard = Heard()
+        match event:
+            case UsageReported(usage=usage):
+                self.usage = usage
+                return
+            case ReasoningDelta(signature=signature, sealed=sealed):
+                for seal in filter(None, (signature, sealed)):
+                    self.issued(seal)
+            case ToolCallDelta(signature=str(signature)):
+                self.issued(signature)
+        heard.said(words_of(event))
 
-    def answered(self, tariff: Tariff | None) -> None:
+    def passed(self, data: bytes) -> None:
+        """Learns from a piece of an answer that goes through unread."""
+        heard = self._heard
+        if heard is None:
+            heard = self._heard = Heard()
+        heard.passed(data)
+        if self._run.asker is not None and (pattern := self._dialect.seals) is not None:
+            for found in pattern.findall(data):
+                self.issued(_unquoted(found))
+
+    def issued(self, seal: str) -> None:
+        """Remembers a seal of this deployment for the routers that will be asked to go on."""
+        if self._run.asker is not None:
+            keep(seal, self._run)
+
+    def answered(self) -> None:
         """The answer is whole."""
+        self._leave()
         seconds = monotonic() - self._began
-        usage = self.usage
+        usage = self.usage if self.usage is not None else self._counted()
         self._record.attempts.append(Attempt(self._model, "answered", seconds))
-        self._record.settle(usage, tariff.cost(usage) if tariff is not None and usage is not None else None)
+        self._settle(usage)
         first = self._first if self._first is not None else seconds
         self._vitals.succeeded(self._model, first, seconds, usage.output_tokens if usage is not None else None)
 
     def abandoned(self) -> None:
-        """Nobody waits for the rest."""
+        """Nobody waits for the rest; what has been asked and heard so far will have to be paid for."""
+        self._leave()
         self._record.attempts.append(Attempt(self._model, "abandoned", monotonic() - self._began))
-        self._record.settle(self.usage, None)
+        if self.headers:
+            self._settle(self._received())
 
     def failed(self, error: DirigentError) -> None:
         """It came to nothing, or broke off."""
-        self._record.attempts.append(Attempt(self._model, error.code, monotonic() - self._began, error.message))
+        entered = self._probe is not None
+        self._leave()
+        seconds = monotonic() - self._began
+        self._record.attempts.append(Attempt(self._model, error.code, seconds, error.message))
         if self._first is not None:  # the provider had begun, and will want to be paid for it
-            self._record.settle(self.usage, None)
-        if isinstance(error, Failed):
-            self._vitals.failed(self._model)
+            self._settle(self._received())
+        if not isinstance(error, Failed) or isinstance(error, Busy) or not (entered or self.headers):
+            return  # the provider has not failed: the request is at fault, or nobody was asked
+        if error.retry_after:
+            self._vitals.told_to_wait(self._model, error.retry_after)
+            if isinstance(error, RateLimited):
+                return
+        self._vitals.failed(self._model, seconds, self._breaker)
+
+    def undone(self) -> None:
+        """It has not taken place: the request has reached nobody."""
+        self._leave()
+        if self.headers:
+            self._record.tries += 1
+
+    def _leave(self) -> None:
+        if self._probe is not None:
+            self._vitals.leave(self._model, probe=self._probe)
+            self._probe = None
+
+    def _settle(self, usage: Usage | None) -> None:
+        tariff = self._tariff
+        self._record.settle(usage, tariff.cost(usage) if tariff is not None and usage is not None else None)
+
+    def _received(self) -> Usage | None:
+        """The usage of an answer that ends early: what was reported, and no less than what was heard."""
+        counted, reported = self._counted(), self.usage
+        if reported is None or counted is None:
+            return reported or counted
+        if counted.output_tokens <= reported.output_tokens:
+            return reported
+        return msgspec.structs.replace(reported, output_tokens=counted.output_tokens, estimated=True)
+
+    def _counted(self) -> Usage | None:
+        """The usage by our own count; None where the tokens of a task cannot be counted."""
+        request = self._request
+        if request.task not in _COUNTED:
+            return None
+        output = self._heard.tokens(self._dialect) if self._heard is not None else 0
+        return Usage(estimated_request(request), output, estimated=True)
+
+
+def _unquoted(raw: bytes) -> str:
+    """The text that stands between the quotation marks of a JSON string."""
+    try:
+        return msgspec.json.decode(b'"%b"' % raw, type=str)
+    except msgspec.DecodeError:
+        return raw.decode("latin-1")
 
 
 class Passing:
@@ -90,31 +237,10 @@ class Passing:
 
     def _passed(self, data: bytes) -> Sequence[Event]:
         self._attempt.usage = self._witness.usage
-        return (Verbatim(data),) if data else ()
-
-
-async def streamed(http: HttpAnswer, dialect: Dialect, reader: StreamReader, attempt: Try) -> Answer:
-    """The events of a stream as they come."""
-    first = True
-    async with aclosing(http.chunks()) as chunks:
-        async for chunk in chunks:
-            if first and chunk.startswith(b"{"):
-                for event in await _unstreamed(chunk, chunks, dialect):
-                    attempt.saw(event)
-                    yield event
-                return
-            first = False
-            for event in reader.feed(chunk):
-                attempt.saw(event)
-                yield event
-    for event in reader.end():
-        attempt.saw(event)
-        yield event
-
-
-async def _unstreamed(first: bytes, rest: AsyncGenerator[bytes, None], dialect: Dialect) -> Sequence[Event]:
-    """The events of a whole answer in the place of a stream: some servers stream nothing, or not their errors."""
-    return dialect.read_response(first + b"".join([chunk async for chunk in rest]))
+        if not data:
+            return ()
+        self._attempt.passed(data)
+        return (Verbatim(data),)
 
 
 def hush(error: DirigentError, headers: Headers) -> None:

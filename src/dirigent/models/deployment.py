@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterable
 from contextlib import aclosing
 from time import monotonic
@@ -13,21 +14,25 @@ from msgspec import Meta
 
 from dirigent.core.errors import DirigentError, Finding, Misconfigured, Unavailable, Unsupported
 from dirigent.core.events import Answer, UsageReported, Verbatim
-from dirigent.core.messages import Request
+from dirigent.core.messages import Request, Wire
 from dirigent.core.model import Model, Survey
-from dirigent.core.ports import Capability, HttpAnswer, HttpCall, Listing, Timeouts
+from dirigent.core.ports import Breaker, Capability, HttpAnswer, HttpCall, Listing, Queue, Timeouts
 from dirigent.core.profile import Profile
 from dirigent.core.registry import nearest
-from dirigent.core.run import Run
+from dirigent.core.run import Run, Voice
 from dirigent.core.usage import Price, Tariff, Usage
 from dirigent.dialects.dialect import Dialect
-from dirigent.models.attempt import Headers, Passing, Try, forwarded, hush, retry_after, streamed
+from dirigent.models.attempt import Headers, Passing, Try, forwarded, hush, retry_after
+from dirigent.models.fetched import with_contents
 from dirigent.models.passage import Passage
 from dirigent.models.providers.provider import Address, Provider
 
 __all__ = ["Deployment"]
 
 _JSON = "application/json"
+_FIRST_PAUSE = 0.25
+"""Seconds before the second try at most; each further one waits twice as long, at a moment drawn by lot."""
+_LONGEST_PAUSE = 8.0
 _MOMENT = 0.1
 """Seconds until the end of a local process is known to whoever watches it."""
 
@@ -57,49 +62,131 @@ class Deployment(Model, frozen=True):
     """Where it processes data, such as `eu`; falls back to the provider's region."""
     timeouts: Timeouts = Timeouts()
     """How long to wait for the connection, the first byte, between two pieces, and for all of it, in seconds."""
+    retries: Annotated[int, Meta(ge=0, le=10)] = 2
+    """How often it is asked again after a failure that may pass, where no other candidate of a router steps in."""
+    patience: Annotated[float, Meta(ge=0, le=3600)] = 10.0
+    """The longest `retry-after` in seconds that is waited for; a longer one is told to the caller at once."""
+    breaker: Breaker = Breaker()
+    """When it rests after failures, so that nobody waits for what is down."""
+    concurrency: Annotated[int, Meta(ge=1, le=100_000)] | None = None
+    """How many requests it answers at once; others wait in a queue. The embedded model's slots, else without bound."""
+    queue: Queue = Queue()
+    """How requests wait where `concurrency` is reached."""
 
     async def answer(self, request: Request, run: Run) -> Answer:
-        """Asks the provider. Raises what went wrong in our own words; an answer left early closes the connection."""
+        """Asks the provider, again where that may help and nothing has been said.
+
+        Raises what went wrong in our own words; an answer left early closes the connection.
+        """
         bound = self._bound(request, run)
-        dialect = bound.dialect
-        if request.choices > 1 and dialect.one_choice:
+        if not bound.dialect.takes_addresses:
+            request = await with_contents(request, bound.dialect, run)
+        if request.choices > 1 and bound.dialect.one_choice:
             async with aclosing(self._one_by_one(request, run)) as events:
                 async for event in events:
                     yield event
             return
-        attempt = Try(run)
-        try:
-            body, verbatim = self._body(dialect, request, run)
-            http = await self._opened(bound, body, request, run, attempt)
+        record = run.record
+        fault, record.failed_first = record.failed_first, None
+        vain = 0
+        if fault is not None:  # the first try was made on the straight way
+            await self._pause(fault, vain, run)
+            vain = 1
+        while True:
+            attempt = Try(run, request, bound.dialect, bound.tariff, self.breaker)
             try:
-                if http.status != 200:
-                    raise dialect.read_error(http.status, await http.read(), retry_after(http.headers))
-                run.record.forwarded = forwarded(http.headers)
-                if request.stream or dialect.always_streams:
-                    reader = Passing(dialect, request, attempt) if verbatim else dialect.reader()
-                    async with aclosing(streamed(http, dialect, reader, attempt)) as events:
-                        async for event in events:
-                            yield event
-                elif verbatim:
-                    whole = await http.read()
+                attempt.enter()
+                answer = (self._heard if bound.places is None else self._placed)(bound, request, run, attempt)
+                async with aclosing(answer) as events:
+                    async for event in events:
+                        yield event
+            except DirigentError as error:
+                hush(error, attempt.headers)
+                attempt.failed(error)
+                if attempt.spoke or not attempt.headers:
+                    raise
+                await self._pause(error, vain, run)
+                vain += 1
+            except BaseException:  # cancelled, or left by whoever read it: neither is the provider's fault
+                attempt.abandoned()
+                raise
+            else:
+                attempt.answered()
+                return
+
+    async def _heard(self, bound: Bound, request: Request, run: Run, attempt: Try) -> Answer:
+        """The events as the provider sends them."""
+        dialect = bound.dialect
+        body, verbatim, left_out = self._body(dialect, request)
+        http = await self._opened(bound, body, request, run, attempt)
+        try:
+            if http.status != 200:
+                raise dialect.read_error(http.status, await http.read(), retry_after(http.headers))
+            content_type = http.headers.get("content-type") if verbatim and not request.stream else None
+            attempt.voice = Voice(run.model, forwarded(http.headers), content_type, left_out)
+            if not (request.stream or dialect.always_streams):
+                whole = await http.read()
+                if verbatim:
                     attempt.usage = dialect.usage_of(whole)
                     attempt.began()
-                    run.record.content_type = http.headers.get("content-type")
+                    attempt.passed(whole)
                     yield Verbatim(whole)
-                else:
-                    for event in dialect.read_response(await http.read()):
+                    return
+                for event in dialect.read_response(whole):
+                    attempt.saw(event)
+                    yield event
+                return
+            reader = Passing(dialect, request, attempt) if verbatim else dialect.reader()
+            first = True
+            async with aclosing(http.chunks()) as chunks:
+                async for chunk in chunks:
+                    if first and chunk.startswith(b"{"):  # some servers stream nothing, or not their errors
+                        for event in dialect.read_response(chunk + b"".join([piece async for piece in chunks])):
+                            attempt.saw(event)
+                            yield event
+                        return
+                    first = False
+                    for event in reader.feed(chunk):
                         attempt.saw(event)
                         yield event
-            finally:
-                http.close()
-        except DirigentError as error:
-            hush(error, attempt.headers)
-            attempt.failed(error)
-            raise
-        except BaseException:  # cancelled, or left by whoever read it: neither is the provider's fault
-            attempt.abandoned()
-            raise
-        attempt.answered(bound.tariff)
+            for event in reader.end():
+                attempt.saw(event)
+                yield event
+        finally:
+            http.close()
+
+    async def _placed(self, bound: Bound, request: Request, run: Run, attempt: Try) -> Answer:
+        """The same from the moment in which a place is free; it is held until the end."""
+        slots = run.ports.slots
+        patience = min(self.queue.backed if run.backed else self.queue.patience, run.seconds_left)
+        await slots.take(
+            run.model,
+            bound.places or 1,
+            self.queue,
+            priority=run.priority,
+            principal=run.principal,
+            patience=patience,
+        )
+        since = monotonic()
+        try:
+            async with aclosing(self._heard(bound, request, run, attempt)) as events:
+                async for event in events:
+                    yield event
+        finally:
+            slots.free(run.model, monotonic() - since)
+
+    async def _pause(self, error: DirigentError, vain: int, run: Run) -> None:
+        """Waits until another try makes sense; raises `error` where none does."""
+        if run.backed or not error.retryable or vain >= self.retries or run.record.tries <= 0:
+            raise error
+        seconds = random.uniform(0.0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**vain))
+        if error.retry_after is not None:
+            if error.retry_after > self.patience:  # the caller is told, and does better things meanwhile
+                raise error
+            seconds += error.retry_after
+        if seconds >= run.seconds_left:
+            raise error
+        await asyncio.sleep(seconds)
 
     def passage(self, request: Request, run: Run) -> Passage | None:
         """The straight way: for requests in the provider's own dialect, once its address is known."""
@@ -113,7 +200,9 @@ class Deployment(Model, frozen=True):
         call = bound.ready(dialect.splice(wire, self.name, report_usage=request.stream), request, run)
         if call is None:
             return None
-        return Passage(run, request, dialect, bound.tariff, call, self._within(run))
+        if bound.places is not None or run.record.tries <= 0 or not run.ports.vitals.healthy(run.model):
+            return None
+        return Passage(run, request, dialect, bound.tariff, self.breaker, call, self._within(run))
 
     async def count(self, request: Request, run: Run) -> int:
         """As the provider counts them, where it does; estimated otherwise."""
@@ -122,8 +211,10 @@ class Deployment(Model, frozen=True):
         path = dialect.counting_path(self.name)
         if path is None:
             return await super().count(request, run)
-        body, _ = self._body(dialect, request, run)
-        call = await bound.counting(body, path, run)
+        if not dialect.takes_addresses:
+            request = await with_contents(request, dialect, run)
+        body, *_ = self._body(dialect, request)
+        call = await bound.counting(dialect.counting_body(body), path, request.wire, run)
         http = await run.ports.http.open(call, self._within(run))
         try:
             whole = await http.read()
@@ -153,7 +244,9 @@ class Deployment(Model, frozen=True):
         dialect = provider.dialect(request.task, preferred)
         if dialect is None:
             raise Unsupported(f"the provider {self.provider!r} takes no requests for {request.task}", param="model")
-        return Bound(self, provider, dialect, run.catalog.tariff(run.model))
+        places = self.concurrency or provider.concurrency(self.name, run)
+        dialect = dialect.fitted(self.name, run.catalog.profile(run.model))
+        return Bound(self, provider, dialect, run.catalog.tariff(run.model), places)
 
     async def _opened(self, bound: Bound, body: bytes, request: Request, run: Run, attempt: Try) -> HttpAnswer:
         """The provider's answer, whose head is there."""
@@ -169,23 +262,23 @@ class Deployment(Model, frozen=True):
 
     async def _sent(self, bound: Bound, body: bytes, request: Request, run: Run, attempt: Try) -> HttpAnswer:
         call = await bound.call(body, request, run)
-        attempt.headers = call.headers
+        attempt.sent(call.headers)
         return await run.ports.http.open(call, self._within(run))
 
-    def _body(self, dialect: Dialect, request: Request, run: Run) -> tuple[bytes, bool]:
-        """What goes out, and whether it is the caller's own bytes, so that the answer's may come back."""
+    def _body(self, dialect: Dialect, request: Request) -> tuple[bytes, bool, tuple[str, ...]]:
+        """What goes out; whether it is the caller's own bytes, so that the answer's may come back; what is left out."""
         wire = request.wire
         if wire is not None and wire.dialect == dialect.name and dialect.passes_verbatim:
-            return dialect.splice(wire, self.name, report_usage=request.stream), True
+            return dialect.splice(wire, self.name, report_usage=request.stream), True, ()
         body = dialect.write_request(request, self.name)
-        if request.dialect != dialect.name and (left_out := tuple(dialect.unsaid(request))):
-            run.record.left_out = left_out
-        return body, False
+        return body, False, tuple(dialect.unsaid(request)) if request.dialect != dialect.name else ()
 
     async def _one_by_one(self, request: Request, run: Run) -> Answer:
         """Several choices from a provider that gives one at a time; each is an attempt of its own and settled so."""
         usage: Usage | None = None
         for number in range(request.choices):
+            if number:  # only what was asked in vain counts: else nobody could have more choices than tries
+                run.record.tries += 1
             async with aclosing(self.answer(request.changed(choices=1), run)) as events:
                 async for event in events:
                     if isinstance(event, UsageReported):
@@ -234,13 +327,17 @@ class Deployment(Model, frozen=True):
 class Bound:
     """A deployment joined to its provider in one dialect, for as long as one catalog lasts."""
 
-    __slots__ = ("_address", "_json", "_paths", "deployment", "dialect", "provider", "straight", "tariff")
+    __slots__ = ("_address", "_json", "_paths", "deployment", "dialect", "places", "provider", "straight", "tariff")
 
-    def __init__(self, deployment: Deployment, provider: Provider, dialect: Dialect, tariff: Tariff | None) -> None:
+    def __init__(
+        self, deployment: Deployment, provider: Provider, dialect: Dialect, tariff: Tariff | None, places: int | None
+    ) -> None:
         self.deployment = deployment  # held, so that its identity is nobody else's meanwhile
         self.provider = provider
         self.dialect = dialect
         self.tariff = tariff
+        self.places = places
+        """How many requests it answers at once; None where nobody counts."""
         self.straight = (
             provider.lasting and not provider.signs and dialect.passes_verbatim and not dialect.always_streams
         )
@@ -267,16 +364,23 @@ class Bound:
         type_of = self.dialect.body_type(wire)
         headers = self._json if type_of == _JSON else (*address.headers, ("content-type", type_of))
         if wire is not None and wire.headers:
-            headers = (*headers, *self.provider.forwarded(wire.headers))
+            headers = self._with(wire.headers, headers)
         if run.trace is not None:
             headers = (*headers, ("traceparent", run.trace))
         return HttpCall(address.origin, self._paths[stream], headers, body)
 
-    async def counting(self, body: bytes, path: str, run: Run) -> HttpCall:
+    async def counting(self, body: bytes, path: str, wire: Wire | None, run: Run) -> HttpCall:
         """The call that asks the provider to count."""
         address = self._address or await self._addressed(run)
-        call = HttpCall(address.origin, address.path + path, self._json, body)
+        headers = self._json if wire is None or not wire.headers else self._with(wire.headers, self._json)
+        call = HttpCall(address.origin, address.path + path, headers, body)
         return await self.provider.signed(call, run) if self.provider.signs else call
+
+    def _with(self, given: Headers, headers: Headers) -> Headers:
+        """The headers with those of the caller that the provider takes, which stand in place of ours of that name."""
+        taken = self.provider.forwarded(given)
+        names = {name for name, _ in taken}
+        return (*(each for each in headers if each[0] not in names), *taken)
 
     async def _addressed(self, run: Run) -> Address:
         name = self.deployment.name

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from dirigent.core.errors import Unavailable
+from dirigent.core.errors import Unavailable, Unsupported
 from dirigent.core.events import Answer, Finished, TextDelta, UsageReported
 from dirigent.core.messages import Request
 from dirigent.core.model import Model, Survey
@@ -31,6 +31,8 @@ class Echo(Model, frozen=True):
 
     async def answer(self, request: Request, run: Run) -> Answer:
         """The words, one event each, and a usage of one token a word."""
+        if request.task != "chat":
+            raise Unsupported(f"{run.model!r} only echoes; it takes no requests for {request.task}", param="model")
         if self.fails:
             run.record.attempts.append(Attempt(run.model, Unavailable.code, 0.0))
             raise Unavailable(f"{run.model!r} fails because its configuration says so")
@@ -50,4 +52,4 @@ class Echo(Model, frozen=True):
 
     def profile(self, survey: Survey) -> Profile:
         """Free, and plain text only."""
-        return Profile(price=Price(Decimal(0), Decimal(0)), capabilities=frozenset())
+        return Profile(price=Price(Decimal(0), Decimal(0)), capabilities=frozenset(), tasks=frozenset(("chat",)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dirigent.core.errors import BadAnswer, DirigentError
 from dirigent.core.messages import Request
 from dirigent.core.model import Fields
-from dirigent.core.ports import HttpCall, Timeouts
+from dirigent.core.ports import Breaker, HttpCall, Timeouts
 from dirigent.core.run import Run
 from dirigent.core.usage import Tariff
 from dirigent.dialects.dialect import Dialect
@@ -25,22 +25,30 @@ class Passage(Try):
     It says and settles the same as `Deployment.answer` would; it only waits for nothing.
     """
 
-    __slots__ = ("_dialect", "_run", "_tariff", "_witness", "call", "stream", "timeouts")
+    __slots__ = ("_witness", "call", "stream", "timeouts")
 
     def __init__(  # noqa: PLR0917  made once per request, and names cost time there
-        self, run: Run, request: Request, dialect: Dialect, tariff: Tariff | None, call: HttpCall, timeouts: Timeouts
+        self,
+        run: Run,
+        request: Request,
+        dialect: Dialect,
+        tariff: Tariff | None,
+        breaker: Breaker,
+        call: HttpCall,
+        timeouts: Timeouts,
     ) -> None:
-        super().__init__(run)
-        self._run = run
-        self._dialect = dialect
-        self._tariff = tariff
-        self.headers = call.headers
+        super().__init__(run, request, dialect, tariff, breaker)
         self.call = call
         self.timeouts = timeouts
         self.stream = request.stream
         self._witness = (
             dialect.witness(hide_usage=not request.include_usage, choices=request.choices) if request.stream else None
         )
+
+    def asked(self) -> None:
+        """The request is on its way: from now on it is settled by one of the others, or `undone`."""
+        self.enter()
+        self.sent(self.call.headers)
 
     def head(self, fields: Fields) -> None:
         """Reads what the head of a good answer tells."""
@@ -58,8 +66,10 @@ class Passage(Try):
         if witness is None:
             return b""
         passed = witness.feed(data)
-        if passed and self._first is None:
-            self.began()
+        if passed:
+            if self._first is None:
+                self.began()
+            self.passed(passed)
         return passed
 
     def end(self) -> bytes:
@@ -71,14 +81,16 @@ class Passage(Try):
         if self._first is None and not passed:
             raise BadAnswer("the provider's stream ended before its answer began")
         self.usage = witness.usage
-        self.answered(self._tariff)
+        self.answered()
         return passed
 
     def whole(self, body: bytes) -> None:
         """Takes a whole answer. Raises BadAnswer where it is none."""
         self.usage = self._dialect.usage_of(body)
         self.began()
-        self.answered(self._tariff)
+        if self.usage is None:
+            self.passed(body)
+        self.answered()
 
     def refusal(self, status: int, fields: Fields, body: bytes) -> DirigentError:
         """What a refusal of the provider means."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
+from math import inf
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -15,24 +16,27 @@ from dirigent.core.errors import (
     BadAnswer,
     DirigentError,
     Finding,
-    Invalid,
-    Misconfigured,
-    NoCandidate,
-    RateLimited,
-    TooLong,
-    Unavailable,
-    Unsupported,
 )
-from dirigent.core.events import Answer
-from dirigent.core.messages import Audio, File, Image, Request
+from dirigent.core.events import Answer, Event, folded
+from dirigent.core.messages import Request
 from dirigent.core.model import Mention, Model, Survey
-from dirigent.core.ports import Capability
+from dirigent.core.ports import Seconds
 from dirigent.core.profile import Profile, merged
 from dirigent.core.run import Run
+from dirigent.models.bonds import kept_by, sealed, unsealed, warm_at, warmed
+from dirigent.models.constraints import joint, ruled_out_of
+from dirigent.models.hedging import First, first_to_speak
 from dirigent.models.strategies.fixed import Fixed
 from dirigent.models.strategies.strategy import Question, Ranking, Strategy
 
-__all__ = ["Router"]
+__all__ = ["Hedge", "Router"]
+
+
+class Hedge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A second candidate is asked as well where the first is slow; the one that says something first is heard."""
+
+    after: Seconds
+    """Seconds of silence after which the next candidate is asked as well."""
 
 
 class Router(Model, frozen=True):
@@ -44,18 +48,45 @@ class Router(Model, frozen=True):
     """How the candidates that can take a request are put in order."""
     fallback: tuple[str, ...] = ()
     """Models that are asked only after every candidate has failed, in this order."""
+    hedge: Hedge | None = None
+    """Whether a slow candidate gets company. It shortens the longest waits and pays for both."""
+    warm: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
+    """Seconds for which the candidate that read a conversation last, and may have it in its prompt cache, is preferred
+    among those that the strategy holds to be about as good as the first; 0 for never."""
 
     async def answer(self, request: Request, run: Run) -> Answer:
         """Asks the candidates in the order the strategy gives, until one answers."""
-        decision, order, ruled_out = await self._decide(request, run)
-        run.record.decisions.append(decision)
+        plan = await self._decide(request, run)
+        record = run.record
+        place = len(record.decisions)
+        record.decisions.append(plan.decision)
         failures: dict[str, DirigentError] = {}
-        for name in order:
+        names = plan.order
+        if self.strategy.verifies and plan.verified:
+            accepted = await self._accepted(plan, run, failures, place)
+            if accepted is not None:
+                for event in accepted:
+                    yield event
+                return
+            names = names[plan.verified :]
+        elif self.hedge is not None and len(names) > 1:
+            winner = await self._first(plan, run, failures, place)
+            async with aclosing(winner.rest) as events:
+                self._heard(winner.name, plan, run)
+                yield winner.event
+                async for event in events:
+                    yield event
+            return
+        for index, name in enumerate(names, 1):
+            if failures and record.tries <= 0:
+                break
             started = False
             try:
-                async with aclosing(run.ask(name, request)) as events:
+                async with aclosing(run.ask(name, plan.letter(name), backed=index < len(names))) as events:
                     async for event in events:
-                        started = True
+                        if not started:
+                            started = True
+                            self._heard(name, plan, run)
                         yield event
                 if started:
                     return
@@ -64,31 +95,92 @@ class Router(Model, frozen=True):
                 if started or not error.fallback:  # the caller has read half an answer: no second voice may finish it
                     raise
                 failures[name] = error
-        raise _joint(run.model, failures, ruled_out)
+        raise joint(run.model, failures, plan.ruled_out)
 
     async def explain(self, request: Request, run: Run) -> Sequence[Decision]:
         """This router's decision, then the decisions of whom it chose."""
-        decision, *_ = await self._decide(request, run, thorough=True)
+        decision = (await self._decide(request, run, thorough=True)).decision
         return [decision, *(await run.explain(decision.chosen, request) if decision.chosen else ())]
 
     async def count(self, request: Request, run: Run) -> int:
         """As whom it would ask first counts them."""
-        decision, *_ = await self._decide(request, run)
-        return await (run.count(decision.chosen, request) if decision.chosen else super().count(request, run))
+        chosen = (await self._decide(request, run)).decision.chosen
+        return await (run.count(chosen, request) if chosen else super().count(request, run))
 
-    async def _decide(
-        self, request: Request, run: Run, *, thorough: bool = False
-    ) -> tuple[Decision, tuple[str, ...], Mapping[str, DirigentError]]:
+    async def _first(self, plan: _Plan, run: Run, failures: dict[str, DirigentError], place: int) -> First:
+        """The candidate that speaks first."""
+        hedge, chosen = self.hedge, plan.decision.chosen
+        after = hedge.after if hedge is not None else inf
+
+        def ask(name: str, *, backed: bool) -> Answer:
+            return run.ask(name, plan.letter(name), backed=backed)
+
+        winner = await first_to_speak(plan.order, ask, after, run.record, failures)
+        if winner is None:
+            raise joint(run.model, failures, plan.ruled_out)
+        if winner.name != chosen and chosen not in failures:
+            words = f"{chosen} was silent for {after:g} s, and {winner.name} spoke first"
+            run.record.decisions[place] = _amended(plan.decision, words)
+        return winner
+
+    async def _accepted(
+        self, plan: _Plan, run: Run, failures: dict[str, DirigentError], place: int
+    ) -> Sequence[Event] | None:
+        """The first answer that the strategy accepts, whole; None where it accepts none of those it looks at."""
+        record = run.record
+        reasons: dict[str, str] = {}
+        found: Sequence[Event] | None = None
+        for name in plan.order[: plan.verified]:
+            if failures and record.tries <= 0:
+                break
+            # read in our own words, whatever the caller speaks: a verifier cannot look into a stranger's bytes
+            asked = plan.letter(name).changed()
+            try:
+                async with aclosing(run.ask(name, asked, backed=True)) as events:
+                    heard = [event async for event in events]
+                response = folded(heard)
+            except DirigentError as error:
+                if not error.fallback:
+                    raise
+                failures[name] = error
+                reasons[name] = error.message
+                continue
+            voice = record.voice
+            verdict = await self.strategy.accepts(Question(asked, run, plan.order, self.candidates), name, response)
+            reasons[name] = verdict.why
+            if verdict.accepted:
+                record.voice = voice
+                self._heard(name, plan, run)
+                found = heard
+                break
+            failures[name] = BadAnswer(f"its answer was not accepted: {verdict.why}")
+        last = next(reversed(reasons), "")
+        told = "is good enough" if found is not None else "is not good enough"
+        words = f"the answer of {last} {told}: {reasons.get(last, '')}" if reasons else plan.decision.reason
+        record.decisions[place] = _amended(plan.decision, words, verdicts=reasons)
+        return found
+
+    def _heard(self, name: str, plan: _Plan, run: Run) -> None:
+        """Remembers who answers, where that may count for what is said next."""
+        if plan.close and self.warm:
+            warmed(plan.request, run, name)
+
+    async def _decide(self, request: Request, run: Run, *, thorough: bool = False) -> _Plan:
         """The decision, whom to ask in which order, and who was ruled out for which reason."""
         began = perf_counter()
-        ruled_out = _ruled_out((*self.candidates, *self.fallback), request, run)
+        everybody = (*self.candidates, *self.fallback)
+        issuer = _issuer(everybody, request, run) if len(everybody) > 1 else None
+        ruled_out, resting = ruled_out_of(everybody, request, run, issuer)
         able = [name for name in self.candidates if name not in ruled_out]
         spare = [name for name in self.fallback if name not in ruled_out and name not in able]
         question = Question(request, run, able or spare or self.candidates, self.candidates)
         if len(able) == 1 and not thorough:  # whom the strategy would choose is clear, so nothing need be measured
             ranking = Ranking((able[0],), f"{able[0]} is the only candidate that can take this request")
+        elif able and resting:
+            soonest = sorted(able, key=lambda name: run.ports.vitals.standing(name).rests)
+            ranking = Ranking(tuple(soonest), f"all that can take this request rest, {soonest[0]} the shortest")
         elif able:
-            ranking = await self.strategy.order(question)
+            ranking = self._preferred(await self.strategy.order(question), request, run, issuer)
         else:
             ranking = Ranking(
                 tuple(spare),
@@ -113,13 +205,31 @@ class Router(Model, frozen=True):
             details=ranking.details,
             microseconds=round((perf_counter() - began) * 1e6, 1),
         )
-        return decision, order, ruled_out
+        verified = max(0, len(ranking.order) - 1) if able else 0
+        return _Plan(decision, order, ruled_out, request, issuer, ranking.close, verified)
+
+    def _preferred(self, ranking: Ranking, request: Request, run: Run, issuer: str | None) -> Ranking:
+        """The ranking with the one in front to whom the conversation is bound, or who has it in its cache."""
+        order = ranking.order
+        if issuer in order:
+            if issuer == order[0]:
+                return ranking
+            words = f"{issuer} sealed what it thought in this conversation, and nobody else can read it"
+            return _with_first(ranking, issuer, words)
+        if self.warm and len(ranking.close) > 1:
+            name = warm_at(request, run, self.warm)
+            if name in ranking.close and name != order[0]:
+                words = f"{name} has read this conversation lately and is about as good as {order[0]}"
+                return _with_first(ranking, name, f"{words}: {ranking.reason}")
+        return ranking
 
     def mentions(self) -> Iterable[Mention]:
         """Candidates and fallbacks."""
         for field, names in (("candidates", self.candidates), ("fallback", self.fallback)):
             for index, name in enumerate(names):
                 yield (field, index), name
+        for path, name in self.strategy.mentions():
+            yield ("strategy", *path), name
 
     def faults(self, survey: Survey) -> Iterable[Finding]:
         """Models named twice, and what the strategy has against these candidates."""
@@ -139,52 +249,44 @@ class Router(Model, frozen=True):
         return merged(survey.profile(name) for name in (*self.candidates, *self.fallback))
 
 
-def _ruled_out(names: Iterable[str], request: Request, run: Run) -> Mapping[str, DirigentError]:
-    """Who cannot take the request, and why: capabilities first, then room, then health."""
-    needs = tuple(_needs(request))
-    out: dict[str, DirigentError] = {}
-    resting: list[str] = []
-    for name in dict.fromkeys(names):
-        profile = run.catalog.profile(name)
-        if profile.tasks is not None and request.task not in profile.tasks:
-            out[name] = Unsupported(f"it takes no requests for {request.task}")
-            continue
-        lacking = [need for need in needs if profile.capabilities is not None and need not in profile.capabilities]
-        if lacking:
-            out[name] = Unsupported(f"it lacks {' and '.join(lacking)}")
-        elif why := _too_small(profile, request):
-            out[name] = TooLong(why)
-        elif not run.ports.vitals.healthy(name):
-            resting.append(name)
-    if len(out) + len(resting) < len(set(names)):  # were all of them resting, trying is better than refusing
-        out |= {name: Unavailable("it rests after repeated failures") for name in resting}
-    return out
+class _Plan(NamedTuple):
+    """Whom a router asks, in which order, and what is to be known for that."""
+
+    decision: Decision
+    order: tuple[str, ...]
+    ruled_out: Mapping[str, DirigentError]
+    request: Request
+    issuer: str | None
+    """To whom the conversation is bound."""
+    close: tuple[str, ...]
+    verified: int
+    """How many of the first are not the last candidate: their answers can be held back until they are verified."""
+
+    def letter(self, name: str) -> Request:
+        """What this candidate is asked: the request, without the seals that are not meant for it.
+
+        Where nobody knows who gave them, they go to whoever is asked first, and to no other.
+        """
+        meant = name == (self.issuer or self.order[0])
+        return self.request if meant or not sealed(self.request) else unsealed(self.request)
 
 
-def _needs(request: Request) -> Iterable[Capability]:
-    if request.tools:
-        yield "tools"
-    if request.structure is not None:
-        yield "json"
-    kinds = {type(part) for message in request.messages for part in message.parts}
-    if Image in kinds:
-        yield "images"
-    if Audio in kinds:
-        yield "audio"
-    if File in kinds:
-        yield "files"
+def _issuer(names: Iterable[str], request: Request, run: Run) -> str | None:
+    """Which of them gave what only its issuer understands; None where nobody knows, or there is nothing of the kind."""
+    if not sealed(request):
+        return None
+    path = kept_by(request, run)
+    return next((name for name in names if name in path), None)
 
 
-def _too_small(profile: Profile, request: Request) -> str:
-    """Why the prompt surely does not fit, or nothing. Four characters are a token: it gets the benefit of the doubt."""
-    if profile.context_window is None:
-        return ""
-    tokens = sum(len(text) for _, text in request.texts()) // 4
-    return (
-        f"about {tokens} tokens do not fit its window of {profile.context_window}"
-        if tokens > profile.context_window
-        else ""
-    )
+def _with_first(ranking: Ranking, name: str, reason: str) -> Ranking:
+    order = (name, *(other for other in ranking.order if other != name))
+    return msgspec.structs.replace(ranking, order=order, reason=reason)
+
+
+def _amended(decision: Decision, reason: str, **details: object) -> Decision:
+    """The decision with what came of it."""
+    return msgspec.structs.replace(decision, reason=reason, details={**decision.details, **details})
 
 
 def _considered(name: str, place: int, ranking: Ranking, question: Question, *, measured: bool) -> Considered:
@@ -193,26 +295,3 @@ def _considered(name: str, place: int, ranking: Ranking, question: Question, *, 
     return Considered(
         name, verdict, quality, question.cost(name) if measured else None, question.latency(name) if measured else None
     )
-
-
-def _joint(router: str, failures: Mapping[str, DirigentError], ruled_out: Mapping[str, DirigentError]) -> DirigentError:
-    """One error for all candidates: the common one where they agree, else NoCandidate with each one's reason."""
-    if len(failures) == 1 and not ruled_out:
-        return next(iter(failures.values()))
-    reasons = "; ".join(
-        [f"{name}: {error.message}" for name, error in failures.items()]
-        + [f"{name}: ruled out: {error.message}" for name, error in ruled_out.items()]
-    )
-    errors = [*failures.values(), *ruled_out.values()]
-    if all(isinstance(error, TooLong) for error in errors):
-        return TooLong(f"the prompt fits no candidate of {router!r} ({reasons})", param="messages")
-    if all(isinstance(error, Invalid) for error in errors):
-        return Unsupported(f"no candidate of {router!r} can take this request ({reasons})", param="model")
-    able = [error for error in errors if not isinstance(error, Invalid)]
-    waits = [error.retry_after for error in able if error.retry_after is not None]
-    soonest = min(waits, default=None)
-    if all(isinstance(error, RateLimited) for error in able):
-        return RateLimited(f"every candidate of {router!r} asks to slow down ({reasons})", retry_after=soonest)
-    if all(isinstance(error, Misconfigured) for error in able):
-        return Misconfigured(f"every candidate of {router!r} is set up wrongly ({reasons})")
-    return NoCandidate(f"no candidate of {router!r} answered ({reasons})", retry_after=soonest)

@@ -2,6 +2,7 @@
 
 from dirigent.net.address import Guarded, guard
 from dirigent.net.client import HttpClient
+from dirigent.net.fetching import Fetcher
 from dirigent.net.proxies import Proxies
 
-__all__ = ["Guarded", "HttpClient", "Proxies", "guard"]
+__all__ = ["Fetcher", "Guarded", "HttpClient", "Proxies", "guard"]

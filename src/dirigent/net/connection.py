@@ -24,6 +24,9 @@ _JOINED = 64 * 1024  # above this size, copying a body behind its head costs mor
 _BODILESS = frozenset({204, 304})
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?([0-9]{1,12})\r\n")
+_SIZES = {form % size: size for size in range(1, 2048) for form in (b"%x", b"%X")}
+"""How the sizes of most chunks are spelled; whatever is spelled otherwise is the parser's business."""
+_CR, _LF = b"\r\n"
 _VARIED = 8
 """Heads in a row without the form of the one before, after which looking for it is given up."""
 
@@ -46,6 +49,8 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_answer",
         "_barren",
+        "_between",
+        "_complete",
         "_fields",
         "_finished",
         "_form",
@@ -79,6 +84,10 @@ class Connection(asyncio.Protocol):
         self._answer: Answer | Flow | None = None
         self._fields: list[tuple[bytes, bytes]] = []
         self._finished = self._to_the_end = self._interim = self._keep = self._paused = False
+        self._complete = False
+        """Whether the last thing that the parser saw was the end of a chunk."""
+        self._between = False
+        """Whether it stands behind a chunk and before the next."""
         self._left = self._varied = 0
         self._barren = 0
         """Bytes since the last one of a body."""
@@ -101,7 +110,7 @@ class Connection(asyncio.Protocol):
         return flow
 
     def _send(self, head: bytes, body: bytes, answer: Answer | Flow) -> None:
-        self._finished = self._to_the_end = False
+        self._finished = self._to_the_end = self._between = self._complete = False
         self._barren = self._left = 0
         self._answer = answer
         self._fields = answer.fields
@@ -140,7 +149,11 @@ class Connection(asyncio.Protocol):
         if answer is None:  # words that nobody asked for: whatever follows could be taken for the next answer
             self.drop()
             return
-        if self._left:
+        if self._between:
+            data = self._read_chunks(data, answer)
+            if not data or self._answer is not answer:
+                return
+        elif self._left:
             self._read_rest(data, answer)
             return
         if not self._barren and not answer.status and not self._interim:
@@ -161,8 +174,28 @@ class Connection(asyncio.Protocol):
         if self._finished:
             self._note(answer)
             self._release()
+        elif self._complete and data.endswith(b"\r\n"):
+            self._between = True
         elif self._barren > _HEAD:  # a head, chunk sizes, trailers: whatever it is, it does not end
             self._fail(answer, self._oversized())
+
+    def _read_chunks(self, data: bytes, answer: Answer | Flow) -> bytes:
+        """Takes whole chunks without the parser, which stands between two of them; returns what it is to read on."""
+        begin, total = 0, len(data)
+        while True:
+            at = data.find(b"\r", begin, begin + 4)
+            size = _SIZES.get(data[begin:at])
+            if size is None:
+                break
+            end = at + 2 + size
+            if end + 2 > total or data[at + 1] != _LF or data[end] != _CR or data[end + 1] != _LF:
+                break
+            answer.receive(data[at + 2 : end])
+            begin = end + 2
+            if begin == total or self._answer is not answer:
+                return b""
+        self._between = self._complete = False
+        return data[begin:] if begin else data
 
     def _read_known(self, data: bytes, form: _Form, answer: Answer | Flow) -> bool:
         """Takes an answer whose head has the form, and tells whether it has it."""
@@ -267,6 +300,12 @@ class Connection(asyncio.Protocol):
         self._barren = 0
         if self._answer is not None and not self._finished:
             self._answer.receive(piece)
+
+    def on_chunk_header(self) -> None:
+        self._complete = False
+
+    def on_chunk_complete(self) -> None:
+        self._complete = True
 
     def on_message_complete(self) -> None:
         if self._interim:

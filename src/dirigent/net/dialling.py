@@ -47,15 +47,17 @@ async def dial(
     tls: Callable[[], ssl.SSLContext],
     fresh: Callable[[], Connection],
     patience: float,
+    *,
+    at: str | None = None,
 ) -> Connection:
-    """A connection to `origin`, within `patience` seconds.
+    """A connection to `origin`, within `patience` seconds: to the address `at`, where its name was resolved before.
 
     Raises Unavailable or TimedOut, in words that name host and port.
     """
     peer = peer_of(origin) if proxy is None else f"{peer_of(origin)} (through the proxy {proxy})"
     try:
         async with asyncio.timeout(patience):
-            return await _dial(origin, proxy, tls, fresh)
+            return await _dial(origin, proxy, tls, fresh, at)
     except DirigentError:
         raise
     except TimeoutError as error:
@@ -73,19 +75,31 @@ async def dial(
 
 
 async def _dial(
-    origin: Origin, proxy: Proxy | None, tls: Callable[[], ssl.SSLContext], fresh: Callable[[], Connection]
+    origin: Origin,
+    proxy: Proxy | None,
+    tls: Callable[[], ssl.SSLContext],
+    fresh: Callable[[], Connection],
+    at: str | None,
 ) -> Connection:
     loop = asyncio.get_running_loop()
     if proxy is None:
-        _, connection = await loop.create_connection(fresh, origin.host, origin.port, ssl=tls() if origin.tls else None)
+        context, named = (tls(), origin.host) if origin.tls else (None, None)
+        _, connection = await loop.create_connection(
+            fresh, at or origin.host, origin.port, ssl=context, server_hostname=named
+        )
         return connection
-    if not origin.tls:
+    if not origin.tls and at is None:
         _, connection = await loop.create_connection(fresh, proxy.host, proxy.port)
         return connection
-    transport, tunnel = await loop.create_connection(lambda: _Tunnel(peer_of(origin), proxy), proxy.host, proxy.port)
+    target = peer_of(Origin(at or origin.host, origin.port, origin.tls))
+    transport, tunnel = await loop.create_connection(lambda: _Tunnel(target, proxy), proxy.host, proxy.port)
     connection = fresh()
     try:
         await tunnel.open
+        if not origin.tls:  # to the very address: a proxy that is asked for the name would look it up again
+            transport.set_protocol(connection)
+            connection.connection_made(transport)
+            return connection
         wrapped = await loop.start_tls(transport, connection, tls(), server_hostname=origin.host)
     except BaseException:  # cancelled as well: half a tunnel is of no use to anybody
         transport.abort()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
@@ -9,11 +10,13 @@ from dirigent.core.errors import DirigentError
 from dirigent.core.events import Event
 from dirigent.core.messages import Request, Response, Wire
 from dirigent.core.usage import Usage
+from dirigent.dialects import openai_errors
 from dirigent.dialects.dialect import Dialect, StreamReader, StreamWriter
 from dirigent.dialects.dialect import Witness as AnyWitness
-from dirigent.dialects.openai_chat import answers, errors, requests
-from dirigent.dialects.openai_chat.messages import DIALECT
+from dirigent.dialects.openai_chat import answers, requests
 from dirigent.dialects.openai_chat.streams import Reader, Writer
+from dirigent.dialects.openai_chat.takes import Takes
+from dirigent.dialects.openai_chat.thoughts import DIALECT
 from dirigent.dialects.openai_chat.witness import Witness
 
 __all__ = ["OpenAIChat"]
@@ -24,6 +27,8 @@ class OpenAIChat(Dialect, frozen=True):
 
     name: ClassVar[str] = DIALECT
     prefix: ClassVar[str] = "chatcmpl-"
+    # one literal at its front keeps the search cheap; `thought_signature` ends with it
+    seals: ClassVar[re.Pattern[bytes] | None] = re.compile(rb'signature"\s*:\s*"([^"\\]+)"')
 
     output_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """How this provider names the bound of an answer: OpenAI renamed it, most others did not."""
@@ -39,6 +44,16 @@ class OpenAIChat(Dialect, frozen=True):
     """Whether this provider counts the tokens of one choice only, so that each choice is asked for by itself."""
     usual_output: int | None = None
     """The bound of an answer where the request sets none: for servers that would go on until the context is full."""
+    takes_cache_marks: bool = False
+    """Whether it understands `cache_control`, so that other dialects' marks are worth sending."""
+    takes_seals: bool = False
+    """Whether it understands `reasoning_details` and `extra_content`, in which seals of thoughts come back to it."""
+    takes_file_addresses: bool = False
+    """Whether `file_data` may be the address of a document."""
+    takes_pictures_from_tools: bool = False
+    """Whether the result of a tool may hold more than text."""
+    takes_top_k: bool = False
+    """Whether it understands `top_k`, which OpenAI refuses."""
     adds: dict[str, bool | int | float | str] = {}
     """Fields that every request to this provider carries."""
 
@@ -48,6 +63,9 @@ class OpenAIChat(Dialect, frozen=True):
     def path(self, deployment: str, *, stream: bool) -> str:
         return "/chat/completions"
 
+    def unsaid(self, request: Request) -> Sequence[str]:
+        return requests.unsaid(request, takes_top_k=self.takes_top_k)
+
     def write_request(self, request: Request, deployment: str) -> bytes:
         if request.max_output is None and self.usual_output is not None:
             request = request.changed(max_output=self.usual_output)
@@ -55,7 +73,19 @@ class OpenAIChat(Dialect, frozen=True):
             request = request.changed(stream=True)
         report = self.usage_in_stream
         return requests.write_request(
-            request, deployment, output_field=self.output_field, report_usage=report, adds=self.adds
+            request,
+            deployment,
+            output_field=self.output_field,
+            report_usage=report,
+            adds=self.adds,
+            takes=self._takes,
+            takes_top_k=self.takes_top_k,
+        )
+
+    @property
+    def _takes(self) -> Takes:
+        return Takes(
+            self.takes_cache_marks, self.takes_seals, self.takes_file_addresses, self.takes_pictures_from_tools
         )
 
     def splice(self, wire: Wire, deployment: str, *, report_usage: bool) -> bytes:
@@ -77,7 +107,7 @@ class OpenAIChat(Dialect, frozen=True):
         return Witness(hide_usage=hide_usage, choices=choices)
 
     def read_error(self, status: int, body: bytes, retry_after: float | None) -> DirigentError:
-        return errors.read_error(status, body, retry_after)
+        return openai_errors.read_error(status, body, retry_after)
 
     def write_response(self, response: Response, request: Request, answer_id: str, created: int) -> bytes:
         return answers.write_response(response, request, answer_id, created)
@@ -86,4 +116,4 @@ class OpenAIChat(Dialect, frozen=True):
         return Writer(request, answer_id, created)
 
     def write_error(self, error: DirigentError, status: int, kind: str, request_id: str) -> bytes:
-        return errors.write_error(error, kind)
+        return openai_errors.write_error(error, kind)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from dirigent.core.errors import BadAnswer, Unavailable
 from dirigent.core.events import (
+    AudioDelta,
     Event,
     Finished,
     LogprobsDelta,
@@ -19,18 +20,23 @@ from dirigent.core.events import (
     ToolCallDelta,
     UsageReported,
 )
-from dirigent.core.messages import Choice, FinishReason, Reasoning, Refusal, Request, Response, ToolCall
+from dirigent.core.messages import Audio, Choice, FinishReason, Reasoning, Refusal, Request, Response, ToolCall
 from dirigent.core.usage import Usage
-from dirigent.dialects.openai_chat.errors import UNREADABLE, broken_off, error_of
+from dirigent.dialects.openai_chat.thoughts import details_of, signature_in, signed, thoughts_of, written_details
+from dirigent.dialects.openai_errors import UNREADABLE, broken_off, error_of
 
 __all__ = [
     "NULL",
+    "WireAudio",
     "WireFunction",
     "arguments_text",
+    "asks_the_old_way",
     "finish_reason",
     "joined_text",
     "read_response",
     "reported",
+    "stop_sequence",
+    "told_finish",
     "usage_of",
     "write_response",
     "written_usage",
@@ -55,6 +61,7 @@ NULL = Raw(b"null")
 
 class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
     audio_tokens: int | None = None
 
 
@@ -80,9 +87,23 @@ class WireFunction(msgspec.Struct):
     arguments: str | dict[str, Any] | list[Any] | None = None
 
 
+class WireAudio(msgspec.Struct):
+    """What is spoken, whole or the next stretch of it."""
+
+    id: str | None = None
+    data: str | None = None
+    transcript: str | None = None
+    expires_at: int | None = None
+
+    def event(self, choice: int) -> AudioDelta:
+        """The same in our own words."""
+        return AudioDelta(self.data or "", self.transcript or "", self.id, self.expires_at, choice)
+
+
 class _WireCall(msgspec.Struct):
     id: str | None = None
     function: WireFunction | None = None
+    extra_content: Raw | UnsetType = UNSET
 
 
 class _WireMessage(msgspec.Struct):
@@ -90,6 +111,8 @@ class _WireMessage(msgspec.Struct):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    reasoning_details: Raw | UnsetType = UNSET
+    audio: WireAudio | None = None
     tool_calls: list[_WireCall] | None = None
     function_call: WireFunction | None = None
 
@@ -98,6 +121,7 @@ class _WireChoice(msgspec.Struct):
     message: _WireMessage
     index: int | None = None
     finish_reason: str | None = None
+    stop_reason: Raw = NULL
     logprobs: Raw = NULL
     error: Raw = NULL
 
@@ -124,6 +148,7 @@ _answer = msgspec.json.Decoder(_WireAnswer)
 _whole = msgspec.json.Decoder(_WireWhole)
 _end = msgspec.json.Decoder(_WireEnd)
 _usage = msgspec.json.Decoder(_WireUsage)
+_text = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -149,22 +174,38 @@ def _choice_events(choice: _WireChoice, index: int) -> Iterator[Event]:
     if choice.error != NULL:
         raise broken_off(choice.error)
     message = choice.message
-    if thought := message.reasoning_content or message.reasoning:
-        yield ReasoningDelta(thought, index)
+    plain = message.reasoning_content or message.reasoning
+    if message.reasoning_details is not UNSET:
+        for block, each in enumerate(thoughts_of(details_of(message.reasoning_details), plain)):
+            yield ReasoningDelta(each.text, index, block, each.signature, each.sealed, each.id, each.issuer)
+    elif plain:
+        yield ReasoningDelta(plain, index)
     if text := joined_text(message.content):
         yield TextDelta(text, index)
     if message.refusal:
         yield RefusalDelta(message.refusal, index)
+    if message.audio is not None:
+        yield message.audio.event(index)
     calls = list(message.tool_calls or ())
     if message.function_call is not None:
         calls.append(_WireCall(None, message.function_call))
     for number, call in enumerate(calls):
         function = call.function or WireFunction()
         arguments = arguments_text(function.arguments) or "{}"
-        yield ToolCallDelta(number, call.id or f"call_{number}", function.name, arguments, index)
+        seal = signature_in(call.extra_content)
+        yield ToolCallDelta(number, call.id or f"call_{number}", function.name, arguments, index, seal)
     if choice.logprobs != NULL:
         yield LogprobsDelta(choice.logprobs, index)
-    yield Finished(finish_reason(choice.finish_reason, called=bool(calls)), index)
+    reason = finish_reason(choice.finish_reason, called=bool(calls))
+    yield Finished(reason, index, stop_sequence(choice.stop_reason))
+
+
+def stop_sequence(raw: Raw) -> str | None:
+    """The sequence that ended an answer, as vLLM and its kin tell it; a number there is a token."""
+    try:
+        return None if raw == NULL else _text.decode(raw)
+    except UNREADABLE:
+        return None
 
 
 def joined_text(content: str | list[Any] | None) -> str:
@@ -220,11 +261,20 @@ def _understood(wire: _WireUsage) -> Usage | None:
         input_tokens=asked,
         output_tokens=answered,
         cached_input_tokens=given.cached_tokens or wire.prompt_cache_hit_tokens or 0,
+        cache_write_tokens=given.cache_write_tokens or 0,
         reasoning_tokens=thought,
         audio_input_tokens=given.audio_tokens or 0,
         audio_output_tokens=made.audio_tokens or 0,
     )
-    figures = (asked, answered, usage.cached_input_tokens, thought, usage.audio_input_tokens, usage.audio_output_tokens)
+    figures = (
+        asked,
+        answered,
+        usage.cached_input_tokens,
+        usage.cache_write_tokens,
+        thought,
+        usage.audio_input_tokens,
+        usage.audio_output_tokens,
+    )
     return None if min(figures) < 0 else usage
 
 
@@ -258,46 +308,77 @@ def _usage_of_unusual(body: bytes) -> Usage | None:
 
 def write_response(response: Response, request: Request, answer_id: str, created: int) -> bytes:
     """The body of a whole answer."""
+    old = asks_the_old_way(request)
     body: dict[str, Any] = {
         "id": answer_id,
         "object": "chat.completion",
         "created": created,
         "model": request.model,
-        "choices": [_written_choice(choice, index) for index, choice in enumerate(response.choices)],
+        "choices": [_written_choice(choice, index, old=old) for index, choice in enumerate(response.choices)],
     }
     if response.usage is not None:
         body["usage"] = written_usage(response.usage)
     return _encode(body)
 
 
-def _written_choice(choice: Choice, index: int) -> dict[str, Any]:
+def asks_the_old_way(request: Request) -> bool:
+    """Whether the caller offers `functions` and knows no tools, so that a call has to be told as a function's."""
+    return request.wire is not None and "functions" in request.wire.fields and "tools" not in request.wire.fields
+
+
+def _written_choice(choice: Choice, index: int, *, old: bool) -> dict[str, Any]:
     parts = choice.message.parts
     refusal = "".join(part.text for part in parts if isinstance(part, Refusal))
-    thought = "".join(part.text for part in parts if isinstance(part, Reasoning))
+    thoughts = [part for part in parts if isinstance(part, Reasoning)]
+    sounds = [part for part in parts if isinstance(part, Audio)]
     calls = [part for part in parts if isinstance(part, ToolCall)]
     text = choice.message.text
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": text if text or not (calls or refusal) else None,
+        "content": text if text or not (calls or refusal or sounds) else None,
         "refusal": refusal or None,
     }
-    if thought:
+    if thought := "".join(part.text for part in thoughts):
         message["reasoning_content"] = thought
-    if calls:
-        message["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}
-            for call in calls
-        ]
-    return {"index": index, "message": message, "logprobs": choice.logprobs, "finish_reason": choice.finish or "stop"}
+    if thoughts and (details := written_details(thoughts)):
+        message["reasoning_details"] = details
+    if sounds:
+        message["audio"] = {
+            "id": sounds[0].reference or "",
+            "data": sounds[0].data,
+            "transcript": sounds[0].transcript or "",
+            "expires_at": sounds[0].expires or 0,
+        }
+    if calls and old:
+        message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments or "{}"}
+    elif calls:
+        message["tool_calls"] = [_written_call(call) for call in calls]
+    finish = told_finish(choice.finish or "stop", called=bool(calls), old=old)
+    sequence = {} if choice.sequence is None else {"stop_reason": choice.sequence}
+    return {"index": index, "message": message, "logprobs": choice.logprobs, "finish_reason": finish, **sequence}
+
+
+def _written_call(call: ToolCall) -> dict[str, Any]:
+    function = {"name": call.name, "arguments": call.arguments or "{}"}
+    return {"id": call.id, "type": "function", "function": function, **signed(call.signature)}
+
+
+def told_finish(reason: FinishReason, *, called: bool, old: bool) -> str:
+    """The reason as the caller has to hear it: a plain end after calls is theirs, whoever reported it."""
+    known = "tool_calls" if called and reason == "stop" else reason
+    return "function_call" if old and known == "tool_calls" else known
 
 
 def written_usage(usage: Usage) -> dict[str, Any]:
     """`usage` as OpenAI sends it."""
+    given = {"cached_tokens": usage.cached_input_tokens, "audio_tokens": usage.audio_input_tokens}
+    if usage.cache_write_tokens:
+        given["cache_write_tokens"] = usage.cache_write_tokens
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cached_input_tokens, "audio_tokens": usage.audio_input_tokens},
+        "prompt_tokens_details": given,
         "completion_tokens_details": {
             "reasoning_tokens": usage.reasoning_tokens,
             "audio_tokens": usage.audio_output_tokens,

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from dirigent.core.errors import BadAnswer
 from dirigent.core.events import (
+    AudioDelta,
     Event,
     Finished,
     LogprobsDelta,
@@ -24,14 +25,19 @@ from dirigent.core.messages import Request
 from dirigent.core.usage import Usage
 from dirigent.dialects.openai_chat.answers import (
     NULL,
+    WireAudio,
     WireFunction,
     arguments_text,
+    asks_the_old_way,
     finish_reason,
     joined_text,
     reported,
+    stop_sequence,
+    told_finish,
     written_usage,
 )
-from dirigent.dialects.openai_chat.errors import UNREADABLE, broken_off, error_of
+from dirigent.dialects.openai_chat.thoughts import delta_events, details_of, signature_in, signed, told_details
+from dirigent.dialects.openai_errors import UNREADABLE, broken_off, error_of
 from dirigent.dialects.sse import EventLines
 
 __all__ = ["DONE", "Reader", "Writer"]
@@ -43,6 +49,7 @@ class _Call(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: WireFunction | None = None
+    extra_content: Raw | UnsetType = UNSET
 
 
 class _Delta(msgspec.Struct):
@@ -50,6 +57,8 @@ class _Delta(msgspec.Struct):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    reasoning_details: Raw | UnsetType = UNSET
+    audio: WireAudio | None = None
     tool_calls: list[_Call] | None = None
     function_call: WireFunction | None = None
 
@@ -58,6 +67,7 @@ class _Choice(msgspec.Struct):
     index: int | None = None
     delta: _Delta | None = None
     finish_reason: str | None = None
+    stop_reason: Raw = NULL
     logprobs: Raw = NULL
     error: Raw = NULL
 
@@ -136,12 +146,17 @@ class Reader:
         if progress is None:
             progress = self._choices[index] = _Progress()
         if (delta := choice.delta) is not None:
-            if thought := delta.reasoning_content or delta.reasoning:
+            thought = delta.reasoning_content or delta.reasoning
+            if delta.reasoning_details is not UNSET:
+                yield from delta_events(details_of(delta.reasoning_details), thought, index)
+            elif thought:
                 yield ReasoningDelta(thought, index)
             if delta.content and (text := joined_text(delta.content)):
                 yield TextDelta(text, index)
             if delta.refusal:
                 yield RefusalDelta(delta.refusal, index)
+            if delta.audio is not None:
+                yield delta.audio.event(index)
             for call in delta.tool_calls or ():
                 yield progress.fragment(call, index)
             if delta.function_call is not None:
@@ -151,6 +166,7 @@ class Reader:
         if choice.finish_reason:
             finish_reason(choice.finish_reason, called=False)  # raises at once where it is none
             progress.finish = choice.finish_reason
+            progress.sequence = stop_sequence(choice.stop_reason)
 
     def _finish(self) -> list[Event]:
         return [event for index in sorted(self._choices) for event in self._choices[index].finished(index)]
@@ -159,10 +175,11 @@ class Reader:
 class _Progress:
     """One choice while it comes in. Each of its tool calls gets a stable index, whatever the provider numbers."""
 
-    __slots__ = ("_argued", "_by_number", "_ids", "_names", "finish")
+    __slots__ = ("_argued", "_by_number", "_ids", "_names", "finish", "sequence")
 
     def __init__(self) -> None:
         self.finish: str | None = None
+        self.sequence: str | None = None
         self._ids: list[str] = []
         self._names: list[str] = []
         self._argued: set[int] = set()
@@ -178,16 +195,17 @@ class _Progress:
             self._names.append(function.name or "")
         if arguments := arguments_text(function.arguments):
             self._argued.add(index)
+        seal = signature_in(call.extra_content)
         if not first:
-            return ToolCallDelta(index, arguments=arguments, choice=choice)
-        return ToolCallDelta(index, call.id or f"call_{index}", function.name or "", arguments, choice)
+            return ToolCallDelta(index, arguments=arguments, choice=choice, signature=seal)
+        return ToolCallDelta(index, call.id or f"call_{index}", function.name or "", arguments, choice, seal)
 
     def finished(self, choice: int) -> Iterator[Event]:
         """The end of the choice; before it, no arguments for calls that came without a word of them."""
         for index in range(len(self._ids)):
             if index not in self._argued:
                 yield ToolCallDelta(index, arguments="{}", choice=choice)
-        yield Finished(finish_reason(self.finish, called=bool(self._ids)), choice)
+        yield Finished(finish_reason(self.finish, called=bool(self._ids)), choice, self.sequence)
 
     def _index(self, call: _Call, name: str) -> int:
         """Which call a fragment goes on with; the next free index where it opens one."""
@@ -214,7 +232,12 @@ class Writer:
     def __init__(self, request: Request, answer_id: str, created: int) -> None:
         self._base = {"id": answer_id, "object": "chat.completion.chunk", "created": created, "model": request.model}
         self._report = request.include_usage
+        self._old = asks_the_old_way(request)
         self._begun: set[int] = set()
+        self._argued: dict[tuple[int, int], bool] = {}
+        """The calls of each choice, and whether a word of their arguments has been told."""
+        self._thoughts: dict[tuple[int, int], list[str]] = {}
+        """What was thought in each stretch whose seal may still come."""
         self._usage: Usage | None = None
 
     def write(self, event: Event) -> bytes:
@@ -226,16 +249,18 @@ class Writer:
                 return b""
             case TextDelta(text=text, choice=choice):
                 return self._chunk(choice, {"content": text})
-            case ReasoningDelta(text=text, choice=choice):
-                return self._chunk(choice, {"reasoning_content": text})
+            case ReasoningDelta(choice=choice):
+                return self._chunk(choice, self._thought(event))
             case RefusalDelta(text=text, choice=choice):
                 return self._chunk(choice, {"refusal": text})
             case ToolCallDelta(choice=choice):
-                return self._chunk(choice, {"tool_calls": [_written_call(event)]}, first=None)
+                return self._call(event)
+            case AudioDelta(choice=choice):
+                return self._chunk(choice, {"audio": _written_audio(event)}, first=None)
             case LogprobsDelta(raw=raw, choice=choice):
-                return self._chunk(choice, {}, logprobs=raw)
-            case Finished(reason=reason, choice=choice):
-                return self._chunk(choice, {}, finish=reason)
+                return self._chunk(choice, {}, logprobs=_in_one_line(raw))
+            case Finished(choice=choice):
+                return self._finished(event)
             case _:
                 return b""
 
@@ -248,6 +273,36 @@ class Writer:
     def fail(self, error: bytes) -> bytes:
         return b"data: " + error + b"\n\n"
 
+    def _thought(self, event: ReasoningDelta) -> dict[str, Any]:
+        """A stretch of thought; its details are told with its seal, and then all of it, for they belong together."""
+        told = {"reasoning_content": event.text} if event.text else {}
+        said = self._thoughts.setdefault((event.choice, event.block), [])
+        if event.text:
+            said.append(event.text)
+        if not (event.signature or event.sealed):
+            return told
+        whole = msgspec.structs.replace(event, text="".join(said))
+        said.clear()
+        return {**told, "reasoning_details": list(told_details(whole, event.block))}
+
+    def _call(self, event: ToolCallDelta) -> bytes:
+        call = (event.choice, event.index)
+        argued = self._argued.get(call)
+        self._argued[call] = bool(argued or event.arguments)
+        if self._old:
+            if event.index:  # one function is called at a time in the old form
+                return b""
+            name = {} if argued is not None else {"name": event.name or ""}
+            return self._chunk(event.choice, {"function_call": {**name, "arguments": event.arguments}}, first=None)
+        return self._chunk(event.choice, {"tool_calls": [_written_call(event, opens=argued is None)]}, first=None)
+
+    def _finished(self, event: Finished) -> bytes:
+        calls = [call for call in self._argued if call[0] == event.choice]
+        silent = [call for call in calls if not self._argued[call]]
+        told = b"".join([self._call(ToolCallDelta(index, arguments="{}", choice=choice)) for choice, index in silent])
+        finish = told_finish(event.reason, called=bool(calls), old=self._old)
+        return told + self._chunk(event.choice, {}, finish=finish, sequence=event.sequence)
+
     def _chunk(
         self,
         choice: int,
@@ -255,26 +310,39 @@ class Writer:
         *,
         first: str | None = "",
         finish: str | None = None,
+        sequence: str | None = None,
         logprobs: Raw | None = None,
     ) -> bytes:
         if choice not in self._begun:
             self._begun.add(choice)
             delta = {"role": "assistant", "content": first, **delta}
-        body: dict[str, Any] = {
-            **self._base,
-            "choices": [{"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": finish}],
-        }
+        told = {"index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+        if sequence is not None:
+            told["stop_reason"] = sequence
+        body: dict[str, Any] = {**self._base, "choices": [told]}
         if self._report:
             body["usage"] = None
         return _framed(body)
 
 
-def _written_call(event: ToolCallDelta) -> dict[str, Any]:
+def _written_call(event: ToolCallDelta, *, opens: bool) -> dict[str, Any]:
     function: dict[str, Any] = {"arguments": event.arguments}
-    if event.id is None and event.name is None:
-        return {"index": event.index, "function": function}
-    return {"index": event.index, "id": event.id, "type": "function", "function": {"name": event.name, **function}}
+    seal = signed(event.signature)
+    if not opens:
+        return {"index": event.index, "function": function, **seal}
+    call_id, name = event.id or f"call_{event.index}", event.name or ""
+    return {"index": event.index, "id": call_id, "type": "function", "function": {"name": name, **function}, **seal}
+
+
+def _written_audio(event: AudioDelta) -> dict[str, Any]:
+    known = {"id": event.id, "data": event.data, "transcript": event.transcript, "expires_at": event.expires}
+    return {key: value for key, value in known.items() if value}
 
 
 def _framed(body: dict[str, Any]) -> bytes:
     return b"data: " + _encode(body) + b"\n\n"
+
+
+def _in_one_line(raw: Raw) -> Raw:
+    """The same without the line breaks in which a provider may have set it: they would break the frame."""
+    return Raw(msgspec.json.format(raw, indent=-1))

@@ -112,6 +112,11 @@ class Exchange:
         self._wrote = False
 
     @property
+    def target(self) -> str:
+        """Path and query, as they were sent."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
     def keep(self) -> bool:
         """True where another request may follow on the connection."""
         return self._keep

@@ -5,29 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import httptools
-import msgspec
 
+from dirigent.gateway.wire.known import Form, Head, Known
 from dirigent.gateway.wire.limits import Limits
 
 __all__ = ["Arrival", "Head", "Known", "Reader", "Refused"]
-
-
-class Head(msgspec.Struct):
-    """What stands before a request's body."""
-
-    method: str
-    path: str
-    query: str
-    headers: dict[bytes, bytes]
-    modern: bool
-    """True for HTTP/1.1, False for HTTP/1.0."""
-    keep: bool
-    """True where the caller wants to go on after the answer."""
-    memo: Any = None
-    """What the handler has worked out from this head alone: the next request with the same bytes brings it again."""
 
 
 Arrival = Callable[[Head, bytes], None]
@@ -49,28 +33,6 @@ class Refused(Exception):
         self.status = status
         self.code = code
         self.message = message
-
-
-class _Form(msgspec.Struct, frozen=True):
-    """A head that llhttp has read and nobody refused, cut where the length of its body stands."""
-
-    before: bytes
-    after: bytes | None
-    """What stands behind the digits; None for a head without a body, which is all `before`."""
-    head: Head
-
-
-class Known:
-    """The form of the last head that was read, shared by all connections of a server.
-
-    A client sends the same head with request after request, but for the length of the body. What is the same byte for
-    byte means the same, so it is compared instead of being read again.
-    """
-
-    __slots__ = ("form",)
-
-    def __init__(self) -> None:
-        self.form: _Form | None = None
 
 
 class Reader:
@@ -165,7 +127,7 @@ class Reader:
         if self.begun:
             self._account(len(data))
 
-    def _read_known(self, data: bytes, form: _Form) -> bytes | None:
+    def _read_known(self, data: bytes, form: Form) -> bytes | None:
         """Takes a request whose head has the form; returns what stands behind it, None where the head is another."""
         before, after = form.before, form.after
         if not data.startswith(before):
@@ -205,9 +167,9 @@ class Reader:
             return
         self._varied += 1
         if not self._sized:
-            self._form = _Form(data[:end], None, head)
+            self._form = Form(data[:end], None, head)
         elif found := _LENGTH.search(data, 0, end):
-            self._form = _Form(data[: found.start(1)], data[found.end(1) : end], head)
+            self._form = Form(data[: found.start(1)], data[found.end(1) : end], head)
         self._known.form = self._form
 
     def _account(self, size: int) -> None:

@@ -62,6 +62,10 @@ class LlamaCpp(Provider, frozen=True):
         headers = (("authorization", f"Bearer {endpoint.key}"),)
         return Address(Origin(endpoint.host, endpoint.port, tls=False), "/v1", headers)
 
+    def concurrency(self, deployment: str, run: Run) -> int | None:
+        """Its slots: more than that would wait within its process, where nobody has priority."""
+        return run.ports.local.slots(self.setup)
+
     def listing(self, deployment: str, listings: Listings) -> Listing | None:
         """Free of charge; its window is that of a slot."""
         return Listing(

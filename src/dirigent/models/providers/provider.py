@@ -37,8 +37,11 @@ class Provider(Kind, frozen=True):
     contract: ClassVar[str] = "provider"
     lasting: ClassVar[bool] = True
     """Whether the address of a deployment stays the same as long as the configuration does."""
-    signs: ClassVar[bool] = False
-    """Whether each call has to be signed as a whole."""
+
+    @property
+    def signs(self) -> bool:
+        """Whether each call has to be signed, as a whole or by what is renewed from outside."""
+        return False
 
     def dialect(self, task: Task = "chat", preferred: str = "") -> Dialect | None:
         """The wire format in which this provider takes requests for `task`; None where it takes none.
@@ -61,6 +64,10 @@ class Provider(Kind, frozen=True):
     def forwarded(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         """Those of a caller's headers that this provider takes; the dialect has chosen which may go on at all."""
         return headers
+
+    def concurrency(self, deployment: str, run: Run) -> int | None:
+        """How many requests it answers at once where the deployment does not say; None where nobody counts."""
+        return None
 
     def listing(self, deployment: str, listings: Listings) -> Listing | None:
         """What is published about the deployment of this name."""

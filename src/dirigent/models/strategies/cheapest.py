@@ -23,7 +23,8 @@ class Cheapest(Strategy, frozen=True):
         comparable = {name: cost for name, cost in known.items() if cost.currency == currency}
         order = [*sorted(comparable, key=lambda name: comparable[name].nano)]
         order += [name for name in question.candidates if name not in comparable]
-        return Ranking(tuple(order), _reason(order, comparable, costs), details={"costs": _shown(costs)})
+        close = tuple(name for name, cost in comparable.items() if cost.nano == comparable[order[0]].nano)
+        return Ranking(tuple(order), _reason(order, comparable, costs), details={"costs": _shown(costs)}, close=close)
 
 
 def _reason(order: list[str], comparable: dict[str, Money], costs: dict[str, Money | None]) -> str:

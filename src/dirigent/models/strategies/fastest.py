@@ -12,6 +12,10 @@ from dirigent.models.strategies.strategy import Question, Ranking, Strategy
 __all__ = ["Fastest"]
 
 
+_CLOSE = 1.2
+"""Times as long as the fastest: within this, a warm prompt cache saves more than the difference."""
+
+
 class Fastest(Strategy, frozen=True):
     """Ask the candidate first that is expected to be done soonest, by what this node measured lately.
 
@@ -36,13 +40,15 @@ class Fastest(Strategy, frozen=True):
                 tuple(order), f"nothing was measured yet, so {order[0]} comes first as written", details=details
             )
         what = "its first token" if self.until == "first_token" else "the end of its answer"
+        close = tuple(name for name in known if known[name] <= _CLOSE * known[order[0]])
         reason = f"{order[0]} is expected to need {known[order[0]]:.2f} s to {what}, the least of all measured"
         if unknown and drawn("explore", question.run.model, question.run.id) < self.explore:
             # The lot of the run decides, so that explaining a run again explains the same.
             first = in_drawn_order(dict.fromkeys(unknown, 1.0), question.run.id)[0]
             order = [first, *(name for name in order if name != first)]
+            close = ()
             reason = f"{first} was never measured, and {self.explore:.0%} of requests go to find out"
-        return Ranking(tuple(order), reason, details=details)
+        return Ranking(tuple(order), reason, details=details, close=close)
 
     def _seconds(self, question: Question, name: str) -> float | None:
         return question.run.ports.vitals.first_token(name) if self.until == "first_token" else question.latency(name)

@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 import msgspec
 
 from dirigent.core.errors import Finding
-from dirigent.core.messages import Audio, Image, Request
+from dirigent.core.messages import Audio, Image, Request, Response
+from dirigent.core.model import Mention
 from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
 from dirigent.core.run import Run
 from dirigent.core.usage import Money, Usage
 from dirigent.models.features import Features, measure
+from dirigent.models.verifiers.verifier import Verdict
 
 __all__ = ["Question", "Ranking", "Strategy"]
 
@@ -31,6 +33,9 @@ class Ranking(msgspec.Struct, frozen=True):
     """One sentence for people: the rule that decided."""
     quality: Mapping[str, float] = {}
     """Predicted quality, 0 to 1, where the strategy predicts it."""
+    close: tuple[str, ...] = ()
+    """Those that are about as good as the first: one of them that has this conversation in its cache may stand before
+    it. None where the strategy does not say, and then nobody is preferred for that."""
     details: Mapping[str, Any] = {}
     """Whatever explains the order: contributions, scores, the rules that were tried."""
 
@@ -88,10 +93,20 @@ class Strategy(Kind, frozen=True):
     """How a router orders its candidates."""
 
     contract: ClassVar[str] = "strategy"
+    verifies: ClassVar[bool] = False
+    """Whether answers are held back until they are accepted, but for that of the last candidate."""
 
     async def order(self, question: Question) -> Ranking:
         """Every candidate of `question`, best first, and the reason. Waits for nothing that another machine owns."""
         raise NotImplementedError
+
+    async def accepts(self, question: Question, name: str, response: Response) -> Verdict:
+        """Whether this answer of a candidate is good enough; asked for only where the strategy `verifies`."""
+        raise NotImplementedError
+
+    def mentions(self) -> Iterable[Mention]:
+        """Every model that the strategy itself may ask."""
+        return ()
 
     def faults(self, candidates: Sequence[str]) -> Iterable[Finding]:
         """What is wrong with these settings for a router of these candidates; paths are relative to the strategy."""

@@ -1,4 +1,4 @@
-"""Errors of OpenAI chat completions: what a provider's refusal means, and how ours is written."""
+"""Errors in OpenAI's shape, which several wire formats share: what a provider's refusal means, how ours is written."""
 
 from __future__ import annotations
 

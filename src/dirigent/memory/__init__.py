@@ -1,0 +1,31 @@
+"""Ports in memory: what a node needs before it has a database, and what tests need always."""
+
+from __future__ import annotations
+
+from dirigent.memory.affinity import MemoryAffinity
+from dirigent.memory.cache import MemoryCache
+from dirigent.memory.rest import (
+    MemoryListings,
+    MemoryObserver,
+    MemorySecrets,
+    NoEmbedder,
+    NoLocalModels,
+    NoSpeech,
+    NoSubjects,
+)
+from dirigent.memory.slots import MemorySlots
+from dirigent.memory.vitals import MemoryVitals
+
+__all__ = [
+    "MemoryAffinity",
+    "MemoryCache",
+    "MemoryListings",
+    "MemoryObserver",
+    "MemorySecrets",
+    "MemorySlots",
+    "MemoryVitals",
+    "NoEmbedder",
+    "NoLocalModels",
+    "NoSpeech",
+    "NoSubjects",
+]
