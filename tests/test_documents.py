@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,11 @@ def test_every_kind_in_the_reference_has_help_for_itself_and_for_each_setting() 
     assert mute == []
 
 
+def without_rules(raw: dict[str, Any]) -> dict[str, Any]:
+    """A model's settings without the policies around it, which the catalog reads for itself."""
+    return {key: value for key, value in raw.items() if key != "policies"}
+
+
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_an_example_in_the_reference_is_read_without_a_fault(example: Path) -> None:
     reader = Reader(registries())
@@ -62,7 +68,7 @@ def test_an_example_in_the_reference_is_read_without_a_fault(example: Path) -> N
         fault
         for section, entries in document.items()
         for entry, raw in entries.items()
-        for fault in reader.read(SECTIONS[section], raw, (section, entry))[1]
+        for fault in reader.read(SECTIONS[section], without_rules(raw), (section, entry))[1]
     ]
 
     assert faults == []

@@ -43,7 +43,7 @@ WRONG_ARROWS = (
     ("gateway/errors.py", "def hidden() -> None:\n    import dirigent.server", DATA_PLANE),
     ("gateway/errors.py", "import typing\nif typing.TYPE_CHECKING:\n    import dirigent.memory", DATA_PLANE),
     ("net/__init__.py", "import dirigent.memory", FLOORS),
-    ("memory.py", "import dirigent.models.router", FLOORS),
+    ("memory/vitals.py", "import dirigent.models.router", FLOORS),
     ("control/people.py", "import dirigent.conductor", CONTROL_PLANE),
     ("store/ledger.py", "import dirigent.models.router", CONTROL_PLANE),
     ("models/router.py", "import dirigent.models.deployment", MODELS),

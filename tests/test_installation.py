@@ -8,16 +8,17 @@ from typing import Any
 
 from tests.parsed import ROOT
 
-LOCKS = ("base", "local", "dev", "build", "uv")
+LOCKS = ("base", "local", "speech", "dev", "build", "uv")
 BASE_AT_MOST, LOCAL_AT_MOST = 25, 40
 
 
 def test_each_lock_holds_what_the_project_asks_for() -> None:
     base = project()["project"]["dependencies"]
     local = base + project()["project"]["optional-dependencies"]["local"]
-    dev = local + project()["dependency-groups"]["dev"]
+    speech = local + project()["project"]["optional-dependencies"]["speech"]
+    dev = speech + project()["dependency-groups"]["dev"]
 
-    for lock, requirements in {"base": base, "local": local, "dev": dev}.items():
+    for lock, requirements in {"base": base, "local": local, "speech": speech, "dev": dev}.items():
         missing = {pinned(line) for line in requirements} - set(pins(lock))
         assert missing == set(), f"requirements/{lock}.txt is stale: run `make lock`"
 

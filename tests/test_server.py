@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from dirigent.configuration import described
-from dirigent.core.errors import DirigentError, InvalidConfiguration
+from dirigent.core.errors import DirigentError, Invalid, InvalidConfiguration
+from dirigent.core.ports import Fetched
 from dirigent.local.kit import DEFAULT, KIT, SMALL
-from dirigent.server import Running, checked, first_key, prepared
+from dirigent.server import Running, checked, fetcher, first_key, prepared
 from dirigent.settings import Settings
+from tests.net.providers import provider, saying_all
 
 STARTER = Path(__file__).resolve().parents[1] / "src" / "dirigent" / "starter.yaml"
 COMMENTED = re.compile(r"^  # (?=[a-z]+: *\{)", re.MULTILINE)
@@ -34,7 +36,7 @@ def test_a_new_folder_gets_a_key_and_the_starter_and_that_is_publishable(tmp_pat
     assert new
     assert stat.S_IMODE((settings.data / "first-key").stat().st_mode) == 0o600
     sheet, catalog = checked(settings)
-    assert list(catalog.models) == ["local", "auto"]
+    assert list(catalog.models) == ["local", "auto", "embeddings", "speech", "transcription"]
     assert sheet.document["models"]["local"]["name"] == DEFAULT
 
 
@@ -180,6 +182,29 @@ def test_a_key_file_that_holds_none_is_said_to_be_so(tmp_path: Path, held: bytes
 )
 def test_the_address_is_one_that_can_be_called(host: str, address: str) -> None:
     assert Running(host, 8484, os.getpid()).address == address
+
+
+async def test_private_networks_are_fetched_from_only_where_the_operator_says_so() -> None:
+    picture = b"HTTP/1.1 200 OK\r\ncontent-type: image/gif\r\ncontent-length: 6\r\n\r\nGIF89a"
+    usual, any_place = fetcher(Settings()), fetcher(Settings(fetch="any"))
+    assert usual is not None
+    assert any_place is not None
+    async with provider(saying_all(picture)) as store:
+        url = f"http://localhost:{store.origin.port}/"
+
+        assert await any_place.fetch(url, 100) == Fetched(b"GIF89a", "image/gif")
+        with pytest.raises(Invalid, match="localhost is not on the public internet"):
+            await usual.fetch(url, 100)
+        with pytest.raises(Invalid, match=r"169\.254\.169\.254 is not one that may be asked"):
+            await any_place.fetch("http://169.254.169.254/latest/meta-data/", 100)
+
+        assert len(store.visits) == 1
+    any_place.close()
+    usual.close()
+
+
+def test_nothing_is_fetched_where_the_operator_has_switched_it_off() -> None:
+    assert fetcher(Settings(fetch="off")) is None
 
 
 def uncommented(text: str, place: int) -> str:

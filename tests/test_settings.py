@@ -29,12 +29,38 @@ def test_without_anything_the_defaults_hold() -> None:
 def test_a_variable_wins_over_a_default_and_a_flag_over_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIRIGENT_PORT", "9000")
     monkeypatch.setenv("DIRIGENT_DATA", "/var/lib/dirigent")
+    monkeypatch.setenv("DIRIGENT_KEEP_ALIVE", "2.5")
     monkeypatch.setenv("DIRIGENT_MODELS", os.pathsep.join(("/a", "", "/b")))
 
     settings = environment({"port": None, "data": Path("here"), "host": None})
 
     assert (settings.port, settings.data, settings.host) == (9000, Path("here"), "127.0.0.1")
     assert settings.models == (Path("/a"), Path("/b"))
+    assert settings.keep_alive == 2.5
+
+
+@pytest.mark.parametrize("value", ["never", "-1", "nan", "3601"])
+def test_a_wait_that_cannot_be_meant_is_named_with_its_bounds(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("DIRIGENT_KEEP_ALIVE", value)
+
+    with pytest.raises(ValueError, match=r"DIRIGENT_KEEP_ALIVE is .*not a number of seconds from 0 to 3600"):
+        environment({})
+
+
+@pytest.mark.parametrize("value", ["off", "public", "any"])
+def test_how_far_is_fetched_is_one_of_three_words(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("DIRIGENT_FETCH", value)
+
+    assert environment({}).fetch == value
+
+
+def test_another_word_for_how_far_is_fetched_is_refused_with_those_that_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DIRIGENT_FETCH", "private")
+
+    with pytest.raises(ValueError, match=r"DIRIGENT_FETCH is 'private', not one of off, public, any"):
+        environment({})
 
 
 def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,14 +123,20 @@ def test_a_secret_that_is_missing_empty_or_unreadable_is_none(monkeypatch: pytes
     assert [secrets.reveal(secret) for secret in wanted] == [None] * 6
 
 
-def test_a_rotated_secret_is_taken_after_forgetting(tmp_path: Path) -> None:
-    file = tmp_path / "key"
+def test_a_rotated_file_is_taken_at_once_and_a_variable_after_forgetting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file, fresh = tmp_path / "key", tmp_path / "fresh"
     file.write_text("old")
-    secrets, secret = EnvironmentSecrets(), Secret(file=str(file))
+    monkeypatch.setenv("VENDOR_KEY", "old")
+    secrets, wanted = EnvironmentSecrets(), (Secret(file=str(file)), Secret(env="VENDOR_KEY"))
 
-    first = secrets.reveal(secret)
-    file.write_text("new")
-    second = secrets.reveal(secret)
+    first = [secrets.reveal(each) for each in wanted]
+    fresh.write_text("new")
+    fresh.replace(file)
+    monkeypatch.setenv("VENDOR_KEY", "new")
+    second = [secrets.reveal(each) for each in wanted]
     secrets.forget()
 
-    assert (first, second, secrets.reveal(secret)) == ("old", "old", "new")
+    assert (first, second) == (["old", "old"], ["new", "old"])
+    assert [secrets.reveal(each) for each in wanted] == ["new", "new"]

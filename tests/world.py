@@ -16,9 +16,12 @@ from dirigent.core.ports import Http, Listing, LocalModels, Ports
 from dirigent.core.registry import Reader
 from dirigent.core.run import Run
 from dirigent.memory import (
+    MemoryAffinity,
+    MemoryCache,
     MemoryListings,
     MemoryObserver,
     MemorySecrets,
+    MemorySlots,
     MemoryVitals,
     NoEmbedder,
     NoLocalModels,
@@ -28,12 +31,13 @@ from dirigent.models import MODELS
 from dirigent.models.providers import PROVIDERS
 from dirigent.models.providers.provider import Provider
 from dirigent.models.strategies import STRATEGIES
+from dirigent.models.verifiers import VERIFIERS
 from dirigent.net import HttpClient
 from dirigent.policies import POLICIES
 
 __all__ = ["KEY", "READER", "World", "ask", "request", "until_it_fails"]
 
-READER = Reader((MODELS, PROVIDERS, STRATEGIES, POLICIES))
+READER = Reader((MODELS, PROVIDERS, STRATEGIES, VERIFIERS, POLICIES))
 KEY = "sk-this-is-never-shown-to-anybody"
 """The credential under the variable `KEY` in every world."""
 
@@ -66,8 +70,11 @@ class World:
             speech=NoSpeech(),
             listings=MemoryListings(listings),
             vitals=self.vitals,
+            slots=MemorySlots(),
+            affinity=MemoryAffinity(),
             secrets=MemorySecrets({"KEY": KEY, **(secrets or {})}),
             observer=MemoryObserver(),
+            cache=MemoryCache(),
         )
         document = {"providers": providers or {}, "models": models}
         self.catalog: Catalog = publishable(document, READER, self.ports.listings, self.ports.secrets, Provider)

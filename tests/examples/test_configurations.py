@@ -155,3 +155,17 @@ async def test_the_next_one_answers_for_the_first_and_an_apology_for_all(tmp_pat
     assert second.headers["x-dirigent-model"] == "second"
     assert "first" in second.headers["x-dirigent-route"]
     assert apology.json["choices"][0]["message"]["content"].startswith("Our models cannot be reached")
+
+
+async def test_an_equal_question_is_answered_once_and_costs_nothing_again(tmp_path: Path) -> None:
+    async with upstream() as vendor:
+        with node(tmp_path, with_own(EXAMPLES / "10_reuse.yaml", vendor.url), environment=KEYS) as one:
+            first = await asyncio.to_thread(one.chat)
+            second = await asyncio.to_thread(one.chat)
+            other = await asyncio.to_thread(one.chat, "auto", "And something else?")
+
+    assert [each.headers.get("x-dirigent-cache") for each in (first, second, other)] == [None, "hit", None]
+    assert [each.headers["x-dirigent-model"] for each in (first, second)] == ["auto", "auto"]
+    assert second.body == first.body
+    assert second.headers["x-dirigent-cost"] == "0 USD"
+    assert len(vendor.asked) == 2

@@ -1,98 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import Any
-
 import msgspec
 import pytest
 
-from dirigent.conductor import Conductor
-from dirigent.core.catalog import publishable
-from dirigent.core.events import Answer, TextDelta
-from dirigent.core.identity import Principal
-from dirigent.core.messages import Request
-from dirigent.core.model import Model
-from dirigent.core.ports import HttpCall, Origin, Timeouts
-from dirigent.core.registry import Reader, Registry
-from dirigent.core.run import Run
-from dirigent.dialects.openai_chat import OpenAIChat
-from dirigent.gateway.app import Gateway, Recent, Served
-from dirigent.gateway.auth import Keys
-from dirigent.gateway.endpoints import routes
-from dirigent.gateway.wire import Server
-from dirigent.memory import MemoryObserver
-from dirigent.models import MODELS
-from dirigent.models.providers import PROVIDERS
-from dirigent.models.providers.provider import Provider
-from dirigent.models.strategies import STRATEGIES
-from dirigent.net import HttpClient
-from tests.world import World
-
-
-class Stumbling(Model, frozen=True):
-    """Falls over its own feet, after `says` words."""
-
-    says: int = 0
-
-    async def answer(self, request: Request, run: Run) -> Answer:
-        for _ in range(self.says):
-            yield TextDelta("word ")
-        raise ZeroDivisionError("our own fault")
-
-
-class House:
-    """A gateway on a real socket."""
-
-    def __init__(self, port: int, observer: MemoryObserver) -> None:
-        self._origin = Origin("127.0.0.1", port, tls=False)
-        self._http = HttpClient()
-        self.observer = observer
-
-    async def call(
-        self, method: str, path: str, body: Any = None, key: str = "anna", **headers: str
-    ) -> tuple[int, dict[str, str], Any]:
-        fields = (
-            ("authorization", f"Bearer {key}"),
-            *((name.replace("_", "-"), value) for name, value in headers.items()),
-        )
-        sent = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
-        answer = await self._http.open(HttpCall(self._origin, path, fields, sent, method), Timeouts())
-        raw = await answer.read()
-        streamed = answer.headers["content-type"].startswith("text/event-stream")
-        return answer.status, dict(answer.headers), raw.decode() if streamed else msgspec.json.decode(raw or b"null")
-
-    @property
-    def last(self) -> Served:
-        observed = self.observer.observed[-1]
-        assert isinstance(observed, Served)
-        return observed
-
-    def close(self) -> None:
-        self._http.close()
-
-
-@asynccontextmanager
-async def house(models: dict[str, Any]) -> AsyncGenerator[House, None]:
-    world = World({}, {})
-    reader = Reader((Registry(Model, [*MODELS.kinds.values(), Stumbling]), PROVIDERS, STRATEGIES))
-    catalog = publishable({"models": models}, reader, world.ports.listings, world.ports.secrets, Provider)
-    conductor, dialect, recent = Conductor(catalog, world.ports), OpenAIChat(), Recent()
-    keys = Keys.of({"anna": Principal("acme", "sales", "a"), "bert": Principal("other", "hr", "b")})
-    gateway = Gateway(conductor, keys, routes(conductor, dialect, recent, dict), dialect, recent)
-    server = Server(gateway.take, refusal=gateway.refusal)
-    observer = world.ports.observer
-    assert isinstance(observer, MemoryObserver)
-    made = House(await server.start(), observer)
-    try:
-        yield made
-    finally:
-        made.close()
-        await server.close()
-
-
-def chat(model: str = "echo", **more: Any) -> dict[str, Any]:
-    return {"model": model, "messages": [{"role": "user", "content": "hello there"}], **more}
+from tests.gateway.house import chat, house
 
 
 async def test_what_is_noted_of_a_request_names_who_and_what_and_never_a_word_of_it() -> None:

@@ -97,7 +97,7 @@ def test_several_choices_come_from_a_model_that_gives_one_at_a_time(local_node: 
 def test_the_models_are_listed_as_the_client_expects(local_node: Node) -> None:
     client = local_node.openai()
 
-    assert [model.id for model in client.models.list()] == ["local", "auto"]
+    assert [model.id for model in client.models.list()] == ["local", "auto", "embeddings", "speech", "transcription"]
     assert client.models.retrieve("auto").owned_by == "dirigent"
 
 

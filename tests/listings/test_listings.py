@@ -199,6 +199,37 @@ def test_every_line_is_an_entry_in_order_and_every_figure_is_positive_and_exact_
         assert [tier.above for tier in tiers] == sorted({tier.above for tier in tiers}), key
 
 
+@pytest.mark.parametrize(
+    ("vendor", "name", "tasks"),
+    [
+        ("openai", "gpt-4o", {"chat"}),
+        ("openai", "gpt-3.5-turbo-instruct", {"completions"}),
+        ("openai", "text-embedding-3-small", {"embeddings"}),
+        ("openai", "gpt-image-1", {"images", "image_edits", "image_variations"}),
+        ("openai", "tts-1", {"speech"}),
+        ("openai", "whisper-1", {"transcriptions", "translations"}),
+        ("openai", "gpt-4o-transcribe", {"transcriptions"}),
+        ("openai", "omni-moderation-latest", {"moderations"}),
+        ("openai", "gpt-realtime", set()),
+        ("google", "gemini-2.5-flash-image", {"chat", "images", "image_edits", "image_variations"}),
+        ("google", "gemini-2.5-flash-preview-tts", {"chat", "speech"}),
+    ],
+)
+def test_what_it_can_be_asked_for_follows_from_its_mode(vendor: str, name: str, tasks: set[str]) -> None:
+    entry = Listings().find(vendor, name)
+
+    assert entry is not None
+    assert entry.tasks is not None
+    assert set(entry.tasks) == tasks
+
+
+def test_a_mode_that_nobody_knows_leaves_the_tasks_open() -> None:
+    entry = Listings().find("openrouter", "openai/gpt-4o")
+
+    assert entry is not None
+    assert entry.tasks is None
+
+
 def test_every_line_is_found_under_its_key() -> None:
     listings = Listings()
     lines = TABLE.read_text(encoding="utf-8").splitlines()[1::97]
@@ -206,7 +237,9 @@ def test_every_line_is_found_under_its_key() -> None:
     for line in lines:
         key, _, row = line.partition("\t")
         vendor, _, name = key.partition("/")
-        assert listings.find(vendor, name) == msgspec.json.decode(row, type=Entry)
+        found, entry = listings.find(vendor, name), msgspec.json.decode(row, type=Entry)
+        assert found is not None
+        assert msgspec.structs.replace(found, tasks=None) == entry
 
 
 @given(st.text(st.characters()), st.text(st.characters()))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dirigent.core.ports import HttpAnswer, HttpCall, Timeouts
+from dirigent.core.ports import HttpAnswer, HttpCall, HttpTaker, Timeouts
 from dirigent.local.kit import Weights
 from dirigent.local.sources import Hub, SourceFailed, _grown
 from tests.local.workbench import Page
@@ -22,6 +22,9 @@ class Elsewhere:
     async def open(self, call: HttpCall, timeouts: Timeouts) -> HttpAnswer:
         self.calls.append(call)
         return self.answer
+
+    def push(self, call: HttpCall, timeouts: Timeouts, taker: HttpTaker) -> None:
+        """No connection waits."""
 
 
 async def taken(hub: Hub, weights: Weights, scratch: Path) -> bytes:

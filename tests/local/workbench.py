@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from dirigent.core.ports import HttpAnswer, HttpCall, LocalEndpoint, Timeouts
+from dirigent.core.ports import HttpAnswer, HttpCall, HttpTaker, LocalEndpoint, Timeouts
 from dirigent.local.kit import Part, Weights
 
 PARTS = 3
@@ -161,6 +161,9 @@ class ModelHub:
         start = int(begin) if self.ranges else 0
         end = None if self.breaks_after is None else start + self.breaks_after
         return Page(206 if start else 200, content()[start:end])
+
+    def push(self, call: HttpCall, timeouts: Timeouts, taker: HttpTaker) -> None:
+        """No connection waits."""
 
 
 def processes(mark: str) -> list[int]:

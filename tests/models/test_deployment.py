@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
@@ -24,10 +24,11 @@ from dirigent.core.errors import (
     TooLong,
     Unavailable,
 )
-from dirigent.core.events import Event, Finished, TextDelta, UsageReported, Verbatim, collect
+from dirigent.core.events import Answer, Event, Finished, TextDelta, UsageReported, Verbatim, collect
 from dirigent.core.messages import Request
 from dirigent.core.ports import Listing
-from dirigent.core.run import Run
+from dirigent.core.run import MAX_TRIES, Run
+from dirigent.core.tokens import estimated, estimated_request
 from dirigent.core.usage import Money, Price, Usage
 from dirigent.dialects.openai_chat import OpenAIChat
 from tests.net.providers import Manner, Provider, provider
@@ -54,7 +55,8 @@ class Place(World):
             "api_key": {"env": "KEY"},
         }
         super().__init__(
-            {"m": {"type": "deployment", "provider": "p", "name": "gpt-4o", **deployment}}, {"p": base | compatible}
+            {"m": {"type": "deployment", "provider": "p", "name": "gpt-4o", "retries": 0, **deployment}},
+            {"p": base | compatible},
         )
 
 
@@ -473,13 +475,77 @@ async def test_an_answer_is_settled_once_at_its_price(way: str, form: str) -> No
     assert [(attempt.model, attempt.outcome) for attempt in run.record.attempts] == [("m", "answered")]
 
 
-async def test_an_answer_without_a_report_of_usage_has_an_unknown_cost_and_not_none() -> None:
-    async with place(whole(answer(usage=None)), {"price": {"input": 1, "output": 1}}) as world:
-        run = world.run()
-        await world.events("m", verbatim(), run)
+WORDS = "Die Antwort auf alle Fragen lautet zweiundvierzig, und sie wird lange und mit vielen Worten gegeben. " * 20
+TOKENS = estimated(WORDS)
 
-    assert run.record.unpriced
-    assert run.record.known_cost is None
+
+def spoken(text: str) -> list[bytes]:
+    """A stream that says the text word by word, with neither an end nor usage."""
+    return [frames(chunk({"content": f"{word} "})) for word in text.split()]
+
+
+@both_ways
+@pytest.mark.parametrize("form", ["streamed", "whole"])
+async def test_an_answer_without_a_report_of_usage_is_counted_here_and_says_so(way: str, form: str) -> None:
+    stream = form == "streamed"
+    manner = (
+        streaming(*spoken(WORDS), frames(chunk(finish="stop")), DONE) if stream else whole(answer(WORDS, usage=None))
+    )
+
+    async with place(manner, {"price": {"input": 1, "output": 1}}) as world:
+        run = world.run()
+        await world.events("m", streamed(way) if stream else single(way), run)
+
+    usage = run.record.usage
+    assert usage is not None
+    assert usage.estimated
+    assert usage.input_tokens == estimated_request(single(way))
+    assert usage.output_tokens == pytest.approx(TOKENS, rel=0.1)
+    assert run.record.known_cost == Money(1_000 * (usage.input_tokens + usage.output_tokens))
+
+
+@both_ways
+@pytest.mark.parametrize("end", ["broken off", "left"])
+async def test_an_answer_that_ends_early_is_paid_for_as_far_as_it_was_heard_and_once(way: str, end: str) -> None:
+    async with place(streaming(*spoken(WORDS), cut=True, pause=0.0005), {"price": {"input": 1, "output": 1}}) as world:
+        run = world.run()
+        async with aclosing(world.answer("m", streamed(way), run)) as events:
+            with suppress(Unavailable):
+                async for heard, _ in enumerate_(events):
+                    if end == "left" and heard == 100:
+                        break
+
+    usage = run.record.usage
+    assert usage is not None
+    assert usage.estimated
+    assert 20 < usage.output_tokens < TOKENS * 1.1
+    if end == "broken off":
+        assert usage.output_tokens > TOKENS * 0.9
+    assert run.record.known_cost == Money(1_000 * (usage.input_tokens + usage.output_tokens))
+    assert len(run.record.attempts) == 1
+
+
+async def test_who_leaves_before_the_first_word_pays_for_what_was_asked_and_who_leaves_a_queue_for_nothing() -> None:
+    settings = {"price": {"input": 1, "output": 1}, "concurrency": 1}
+    async with place(after(5), settings) as world:
+        runs = [world.run(), world.run()]
+        asking = [asyncio.ensure_future(world.events("m", "hello", run)) for run in runs]
+        await asyncio.sleep(0.1)
+        for one in reversed(asking):
+            one.cancel()
+        await asyncio.wait(asking)
+
+    assert [run.record.usage for run in runs] == [Usage(estimated_request(request()), 0, estimated=True), None]
+    assert [run.record.attempts[0].outcome for run in runs] == ["abandoned", "abandoned"]
+    assert runs[1].record.tries == MAX_TRIES
+
+
+async def enumerate_(events: Answer) -> AsyncIterator[tuple[int, Event]]:
+    """The events with their numbers."""
+    number = 0
+    async for event in events:
+        yield number, event
+        number += 1
 
 
 async def test_a_refused_request_costs_nothing() -> None:

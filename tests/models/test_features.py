@@ -14,6 +14,9 @@ from hypothesis import strategies as some
 
 from dirigent.models import features as module
 from dirigent.models.features import LOOKED_AT, NAMES, Features, measure, tokens_in
+from dirigent.models.glance import glance
+from dirigent.models.terms import terms_in
+from tests.models.measured import POINT, SYMBOL, WORD, obvious, signs_of_mathematics
 
 ROLES = some.sampled_from(["system", "developer", "user", "assistant", "tool"])
 LETTER = (
@@ -34,6 +37,24 @@ PROGRAM = (
     "        if response.status != 200:\n            raise ValueError(f'{url}: {response.status}')\n"
     "        return await response.json()"
 )
+
+
+# What the fast ways could get wrong, in any order: apostrophes, code pages, blanks of all sorts, halves of lines.
+PIECES = some.sampled_from(
+    re.split(
+        " ",
+        "' ’ a'b 'a b'1 Über œuvre Šx → ✓ ≥ ² x² ½ _ a_b 。 你好 Привет ї ، ʹ ・ “ ” – … € • İ ß"
+        " é e\u0301 \ud800 ｗｈａｔ ？ \x80 \x92 - * 1. a) 12) ? ! . ... x= =3 = + ( ) \\ \\frac $"
+        " % < > / ^ 3 3.4 1,000 .5 , ``` ```py ` def class return if for( import from SELECT"
+        " FROM <p> </p> >>> #include @x // /* Traceback ValueError: Exception: ; { } foo(1)"
+        " a[0] += : wie What is können und the Vertrag programmieren Webprogrammierer beweis"
+        " due diligence at least",
+    )
+)
+BLANKS = some.sampled_from(
+    ["", "", " ", " ", "  ", "\n", "\n\n", "\t", "\r", "\x0b", "\x1c", "\x85", "\xa0", "\u2003", "\u2028"]
+)
+PATCHWORK = some.lists(some.tuples(PIECES, BLANKS).map("".join), max_size=40).map("".join)
 
 
 def measured(*texts: tuple[str, str]) -> Features:
@@ -152,6 +173,38 @@ def test_any_conversation_can_be_measured(texts: Sequence[tuple[str, str]]) -> N
 
     assert msgspec.convert(msgspec.structs.asdict(found), Features) == found
     assert found.tokens <= found.context_tokens
+
+
+@given(some.one_of(PATCHWORK, some.text(max_size=200)))
+@settings(max_examples=1_500, deadline=None)
+def test_every_feature_is_what_the_obvious_way_finds(text: str) -> None:
+    found = msgspec.structs.asdict(of(text))
+    words = WORD.findall(text.lower())
+    counted = terms_in(words)
+
+    expected = obvious(text)
+    expected |= {"specialist_terms": counted.specialist, "specialist_field": counted.field, "tasks": counted.tasks}
+    expected["requirements"] = counted.requirements + len(POINT.findall(text))
+    signs = signs_of_mathematics(text) * (1 - expected["code"]) + 1.5 * counted.mathematical
+    expected["maths"] = min(1.0, round(signs * 3 / (len(words) + 6), 3)) if words else 0.0
+
+    assert {name: found[name] for name in expected} == expected
+
+
+@given(PATCHWORK)
+@settings(max_examples=500, deadline=None)
+def test_a_text_has_the_same_words_whether_or_not_another_script_stands_behind_it(text: str) -> None:
+    beside = glance(f"{text}\nж")  # a Cyrillic letter: expressions must search the whole text
+
+    alone = glance(text)
+
+    assert [*alone.words, "ж"] == beside.words
+    assert (alone.letters + 1, alone.numbers, alone.symbols) == (beside.letters, beside.numbers, beside.symbols)
+    assert alone.symbols == len(SYMBOL.findall(text))
+
+
+def test_a_brace_on_a_line_of_its_own_is_a_line_of_program_text() -> None:
+    assert of("int main()\n{\nrun()\n}\nthanks").code == 0.6
 
 
 def test_unpaired_surrogates_are_measured_too() -> None:

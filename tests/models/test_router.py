@@ -52,7 +52,9 @@ async def joint(*manners: Manner, **deployment: Any) -> DirigentError:
             name: {"type": "compatible", "base_url": f"http://127.0.0.1:{vendor.origin.port}"}
             for name, vendor in zip(names, (one, two, three), strict=False)
         }
-        models = {name: {"type": "deployment", "provider": name, "name": "x", **deployment} for name in names}
+        models = {
+            name: {"type": "deployment", "provider": name, "name": "x", "retries": 0, **deployment} for name in names
+        }
         return await refused(World({**models, "auto": router(*names)}, at))
 
 
@@ -280,7 +282,7 @@ async def test_different_failures_are_told_one_by_one() -> None:
 async def test_who_could_never_take_it_does_not_hide_that_the_others_ask_to_slow_down() -> None:
     async with provider(refusing(429, SLOW, retry_after="5")) as vendor:
         at = {"p": {"type": "compatible", "base_url": f"http://127.0.0.1:{vendor.origin.port}"}}
-        deployment = {"type": "deployment", "provider": "p", "name": "x"}
+        deployment = {"type": "deployment", "provider": "p", "name": "x", "retries": 0}
         world = World({"a": deployment | {"capabilities": []}, "b": deployment, "auto": router("a", "b")}, at)
 
         error = await refused(world, request(tools=(Tool("f"),)))

@@ -42,6 +42,23 @@ def test_a_term_counts_once_however_often_it_is_said() -> None:
     assert terms_in(words("Klausel, Klausel und noch eine Klausel")).specialist == 1
 
 
+def test_a_stem_of_two_lists_counts_in_both_where_both_forms_are_said() -> None:
+    ends, begins = terms_in(words("Widerspruchsbeweis")), terms_in(words("beweisen"))
+
+    both = terms_in(words("Wir beweisen es durch einen Widerspruchsbeweis"))
+
+    assert (ends.mathematical, ends.tasks) == (1, 0)
+    assert (begins.mathematical, begins.tasks) == (0, 1)
+    assert (both.mathematical, both.tasks) == (1, 1)
+
+
+def test_what_was_looked_up_once_is_found_again() -> None:
+    text = words("Mietvertrag, Frostgrenze und noch ein Mietvertrag mit Klausel")
+
+    assert [terms_in(text) for _ in range(3)] == [terms_in(text)] * 3
+    assert terms_in(text).specialist == 2
+
+
 def test_terms_of_two_words_are_found() -> None:
     found = terms_in(words("Please do the due diligence on the balance sheet"))
 

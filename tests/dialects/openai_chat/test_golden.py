@@ -21,6 +21,7 @@ from dirigent.dialects.openai_chat.streams import Reader
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "openai_chat"
 DIALECT = OpenAIChat()
+BEYOND = {"reasoning_content", "reasoning_details", "extra_content", "stop_reason"}
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -85,6 +86,20 @@ STREAMS: dict[str, tuple[tuple[Said, ...], Usage | None]] = {
     "llama_cpp": ((Said("Hallo"),), Usage(20, 3)),
     "llama_cpp_cut_before_done": ((Said("Hallo", finish="length"),), None),
     "xai_thought_beside": ((Said("42", thought="Hm"),), Usage(32, 211, 5, 0, 210)),
+    "openrouter_sealed": ((Said("9.9", thought="9.9 is larger."),), Usage(40, 31, 0, 12, 20)),
+    "gemini_sealed_call": (
+        (
+            Said(
+                calls=(
+                    ("function-call-1", "weather", '{"city":"Köln"}'),
+                    ("function-call-2", "weather", '{"city":"Ulm"}'),
+                ),
+                finish="tool_calls",
+            ),
+        ),
+        Usage(60, 25),
+    ),
+    "openai_audio": ((Said(),), Usage(12, 30, audio_output_tokens=24)),
     "unnumbered_tools": ((Said(calls=(("a", "f", '{"x":1}'), ("b", "g", "{}")), finish="tool_calls"),), None),
 }
 BROKEN: dict[str, tuple[type[DirigentError], str, list[Event]]] = {
@@ -116,6 +131,9 @@ WHOLE: dict[str, tuple[Said, Usage | None]] = {
     "groq": (Said("Schnell"), Usage(38, 3)),
     "deepseek": (Said("9.9", thought="9.9 > 9.11"), Usage(16, 12, 10, 0, 9)),
     "llama_cpp": (Said("Hallo"), Usage(20, 3)),
+    "openai_audio": (Said(), Usage(12, 30, audio_output_tokens=24)),
+    "openrouter_sealed": (Said("9.9", thought="9.9 is larger."), Usage(40, 31)),
+    "vllm_stop_sequence": (Said("one two"), Usage(9, 3)),
     "no_usage": (Said("Hallo"), None),
     "empty_usage": (Said("Hallo"), None),
 }
@@ -171,8 +189,8 @@ def written(events: Iterable[Event], *, include_usage: bool = True) -> list[dict
 
 
 def nothing_beyond(model: BaseModel) -> None:
-    """Refuses fields that OpenAI's types do not know, but for the one in which thoughts are told everywhere."""
-    assert set(model.model_extra or ()) <= {"reasoning_content"}, model
+    """Refuses fields that OpenAI's types do not know, but for those in which others tell thoughts, seals and stops."""
+    assert set(model.model_extra or ()) <= BEYOND, model
     for name in type(model).model_fields:
         value = getattr(model, name)
         for part in value if isinstance(value, list) else [value]:

@@ -353,3 +353,56 @@ def test_messages_are_read_when_somebody_looks_and_only_once() -> None:
     assert len(said) == 2
     assert said[1] is said[1]
     assert list(said[:1]) == [Message("user", (Text("hi"),))]
+
+
+# --- large bodies -----------------------------------------------------------------------------------------------------
+
+LARGE = "A" * 100_000
+PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{LARGE}"}}
+CONVERSATIONS: list[list[dict[str, Any]]] = [
+    [{"role": "user", "content": [{"type": "text", "text": "Look:"}, PICTURE]}],
+    [{"role": "user", "content": [PICTURE, {"type": "video_url", "video_url": {"url": "v"}}]}],
+    [{"role": "user", "content": [PICTURE, {"type": "video_url", "image_url": "not what it seems"}]}],
+    [
+        {"role": "user", "content": LARGE},
+        {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "22"}]},
+    ],
+]
+
+
+@pytest.mark.parametrize("said", CONVERSATIONS, ids=["a picture", "a video", "an odd part", "a long text"])
+def test_a_large_body_is_read_as_a_small_one_is(said: list[dict[str, Any]]) -> None:
+    short = json.loads(json.dumps(said).replace(LARGE, "B"))
+    settings = {"temperature": 0.5, "stop": "END", "vendor": [1, {"x": None}]}
+
+    large, small = read(messages=said, **settings), read(messages=short, **settings)
+
+    assert json.loads(json.dumps(written(large)).replace(LARGE, "B")) == written(small)
+    assert spliced(large)["messages"] == said
+    assert large.changed(messages=(), extra={}) == small.changed(messages=(), extra={})
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": "hi"}, "messages"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"model": 3}, "model"),
+        (last(role="robot", content="x"), "messages[1].role"),
+        (last(role="user"), "messages[1].content"),
+        (last(role="tool", content="x"), "messages[1].tool_call_id"),
+        (part(type="text"), "messages[1].content[1].text"),
+        (part(type="text", text=3), "messages[1].content[1].text"),
+        (part(text="x"), "messages[1].content[1].type"),
+        (part(type="image_url", image_url={}), "messages[1].content[1].image_url.url"),
+    ],
+)
+def test_a_fault_in_a_large_body_is_named_as_in_a_small_one(fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(Invalid) as small:
+        read(**fields)
+    with pytest.raises(Invalid) as large:
+        read(**fields, metadata={"x": LARGE})
+
+    assert (large.value.param, large.value.message) == (param, small.value.message)

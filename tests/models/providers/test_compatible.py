@@ -8,6 +8,7 @@ import pytest
 
 from dirigent.core.ports import Origin
 from dirigent.dialects.openai_chat import OpenAIChat
+from dirigent.listings import Listings
 from dirigent.models.providers.compatible import VENDORS
 from dirigent.models.providers.provider import Provider
 from tests.world import KEY, READER, World
@@ -17,6 +18,12 @@ def read(**settings: Any) -> Provider:
     kind, faults = READER.read(Provider, {"type": "compatible", **settings}, ())
     assert kind is not None, faults
     return kind
+
+
+def spoken(kind: Provider, preferred: str) -> str:
+    dialect = kind.dialect("chat", preferred)
+    assert dialect is not None
+    return dialect.name
 
 
 def refused(**settings: Any) -> str:
@@ -48,9 +55,55 @@ def test_the_region_of_the_row_counts_only_at_the_vendors_own_address() -> None:
     assert read(vendor="ionos", base_url="http://elsewhere").located() is None
 
 
-@pytest.mark.parametrize("vendor", sorted(name for name, row in VENDORS.items() if row.needs_key))
+@pytest.mark.parametrize("vendor", sorted(name for name, row in VENDORS.items() if row.needs_key and row.base_url))
 def test_a_vendor_that_wants_a_key_says_so(vendor: str) -> None:
-    assert f"{{env: {vendor.upper()}_API_KEY}}" in refused(vendor=vendor)
+    variable = VENDORS[vendor].variable or f"{vendor.upper()}_API_KEY"
+
+    assert f"{{env: {variable}}}" in refused(vendor=vendor)
+
+
+@pytest.mark.parametrize("vendor", sorted(name for name, row in VENDORS.items() if not row.base_url))
+def test_a_vendor_without_a_common_address_shows_how_yours_looks(vendor: str) -> None:
+    row = VENDORS[vendor]
+
+    assert row.shape in refused(vendor=vendor, api_key={"env": "KEY"})
+    assert "`api_key` is missing" in refused(vendor=vendor, base_url=row.shape)
+    assert read(vendor=vendor, base_url=row.shape, api_key={"env": "KEY"}).located() == row.region
+
+
+def test_every_price_list_that_a_row_names_is_there() -> None:
+    listings = Listings()
+
+    assert [name for name, row in VENDORS.items() if row.listed_as and not listings.names(row.listed_as)] == []
+
+
+def test_a_caller_gets_the_dialect_of_its_own_where_the_server_has_it() -> None:
+    plain, all_three = read(vendor="vllm"), read(vendor="vllm", speaks=["openai_responses", "anthropic_messages"])
+
+    asked = ("openai_chat", "openai_responses", "anthropic_messages", "google_generate")
+    assert [spoken(plain, name) for name in asked] == ["openai_chat"] * 4
+    assert [spoken(all_three, name) for name in asked] == [
+        "openai_responses",
+        "openai_responses",
+        "anthropic_messages",
+        "openai_responses",
+    ]
+    assert spoken(read(vendor="xai", api_key={"env": "KEY"}), "openai_responses") == "openai_responses"
+
+
+def test_a_vendor_of_vectors_takes_nothing_else() -> None:
+    kind = read(vendor="voyage", api_key={"env": "KEY"})
+
+    assert kind.dialect("chat") is None
+    assert kind.dialect("embeddings") is not None
+
+
+def test_a_model_that_chats_is_tried_for_completions_where_the_vendor_may_have_them() -> None:
+    groq, deepseek = (read(vendor=name, api_key={"env": "KEY"}) for name in ("groq", "deepseek"))
+
+    listed = groq.listing("openai/gpt-oss-20b", Listings()), deepseek.listing("deepseek-chat", Listings())
+
+    assert [sorted(each.tasks or ()) for each in listed if each] == [["chat", "completions"], ["chat"]]
 
 
 def test_what_a_vendor_does_not_understand_stays_settable() -> None:

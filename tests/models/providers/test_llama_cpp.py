@@ -33,6 +33,9 @@ class Machine:
     def state(self, name: str) -> LocalState:
         return LocalState("ready", "ready")
 
+    def slots(self, setup: LocalSetup) -> int:
+        return setup.slots or 2
+
     async def endpoint(self, name: str, setup: LocalSetup, patience: float) -> LocalEndpoint:
         self.asked.append((name, setup, patience))
         return LocalEndpoint(self.port, "local-key")
@@ -58,7 +61,7 @@ async def embedded(*broken: int, **settings: Any) -> AsyncIterator[tuple[World, 
     vendor: Provider
     async with provider(manner) as vendor:
         machine.port = vendor.origin.port
-        models = {"m": {"type": "deployment", "provider": "p", "name": "qwen"}}
+        models = {"m": {"type": "deployment", "provider": "p", "name": "qwen", "retries": 0}}
         yield World(models, {"p": {"type": "llama_cpp", **settings}}, local=machine), machine, heard
 
 

@@ -52,3 +52,11 @@ async def test_two_currencies_are_not_compared() -> None:
 
     assert ranking.order == ("free", "dear", "cheap")
     assert ranking.reason.endswith("; cheap asks for another currency")
+
+
+async def test_only_those_that_cost_the_same_are_as_good_as_the_cheapest() -> None:
+    prices = {"a": priced("1"), "b": priced("1"), "c": priced("1.01")}
+
+    ranking = await Cheapest().order(question(candidates=("a", "b", "c", "d"), prices=prices))
+
+    assert ranking.close == ("a", "b")

@@ -17,7 +17,16 @@ from dirigent.core.run import Run
 from dirigent.core.subjects import Reading, Tier
 from dirigent.local.embedder import LocalEmbedder
 from dirigent.local.encoder import Encoder
-from dirigent.memory import MemoryListings, MemoryObserver, MemorySecrets, MemoryVitals, NoLocalModels, NoSpeech
+from dirigent.memory import (
+    MemoryAffinity,
+    MemoryListings,
+    MemoryObserver,
+    MemorySecrets,
+    MemorySlots,
+    MemoryVitals,
+    NoLocalModels,
+    NoSpeech,
+)
 from dirigent.models.strategies.domain import Domain, spoken
 from dirigent.models.strategies.strategy import Question, Strategy
 from dirigent.net.client import HttpClient
@@ -74,7 +83,16 @@ def asked(embedder: Embedder, *said: str, candidates: Sequence[str] = CANDIDATES
     """A question with these messages of the user."""
     vitals = MemoryVitals()
     ports = Ports(
-        HttpClient(), NoLocalModels(), embedder, NoSpeech(), MemoryListings(), vitals, MemorySecrets(), MemoryObserver()
+        HttpClient(),
+        NoLocalModels(),
+        embedder,
+        NoSpeech(),
+        MemoryListings(),
+        vitals,
+        MemorySlots(),
+        MemoryAffinity(),
+        MemorySecrets(),
+        MemoryObserver(),
     )
     run = Run(
         id="r1", model="auto", catalog=Catalog("r", {}, {}, {}), ports=ports,

@@ -50,3 +50,15 @@ async def test_one_run_always_explores_the_same() -> None:
     assert {(await Fastest(explore=0.5).order(asked)).order for _ in range(20)} == {
         (await Fastest(explore=0.5).order(asked)).order
     }
+
+
+async def test_those_that_need_a_fifth_longer_at_most_are_about_as_good() -> None:
+    vitals = MemoryVitals()
+    for name, seconds in (("a", 1.0), ("b", 1.15), ("c", 1.3)):
+        vitals.succeeded(name, seconds, seconds, None)
+
+    ranking = await Fastest(until="first_token", explore=0).order(
+        question(candidates=("a", "b", "c", "d"), vitals=vitals)
+    )
+
+    assert ranking.close == ("a", "b")

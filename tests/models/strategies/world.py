@@ -14,9 +14,11 @@ from dirigent.core.profile import Profile
 from dirigent.core.run import Run
 from dirigent.core.usage import Price
 from dirigent.memory import (
+    MemoryAffinity,
     MemoryListings,
     MemoryObserver,
     MemorySecrets,
+    MemorySlots,
     MemoryVitals,
     NoEmbedder,
     NoLocalModels,
@@ -57,6 +59,8 @@ def question(
         speech=NoSpeech(),
         listings=MemoryListings(),
         vitals=vitals or MemoryVitals(),
+        slots=MemorySlots(),
+        affinity=MemoryAffinity(),
         secrets=MemorySecrets(),
         observer=MemoryObserver(),
     )

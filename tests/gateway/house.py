@@ -1,0 +1,203 @@
+"""A gateway on a real socket, with whatever models a test wants behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from dirigent.conductor import Conductor
+from dirigent.core.catalog import publishable
+from dirigent.core.errors import Unavailable
+from dirigent.core.events import Answer, Finished, TextDelta
+from dirigent.core.identity import Principal
+from dirigent.core.messages import Request, Task
+from dirigent.core.model import Model
+from dirigent.core.ports import Embedder, HttpAnswer, HttpCall, LocalSpeech, Origin, Replays, Timeouts
+from dirigent.core.registry import Reader, Registry
+from dirigent.core.run import Run
+from dirigent.dialects.dialect import Dialect
+from dirigent.dialects.openai_chat import OpenAIChat
+from dirigent.dialects.openai_tasks import OPENAI_TASKS
+from dirigent.gateway.app import Gateway, Recent, Served
+from dirigent.gateway.auth import Keys
+from dirigent.gateway.endpoints import QUIET, routes
+from dirigent.gateway.wire import Server
+from dirigent.memory import MemoryObserver
+from dirigent.models import MODELS
+from dirigent.models.providers import PROVIDERS
+from dirigent.models.providers.provider import Address, Provider, origin_and_path
+from dirigent.models.strategies import STRATEGIES
+from dirigent.net import HttpClient
+from dirigent.policies import POLICIES
+from tests.world import World
+
+__all__ = ["House", "chat", "house", "until"]
+
+
+class Stumbling(Model, frozen=True):
+    """Falls over its own feet, after `says` words."""
+
+    says: int = 0
+
+    async def answer(self, request: Request, run: Run) -> Answer:
+        for _ in range(self.says):
+            yield TextDelta("word ")
+        raise ZeroDivisionError("our own fault")
+
+
+class Thinking(Model, frozen=True):
+    """Says nothing for some seconds, then a word, then nothing again, then another; or fails in place of the second."""
+
+    seconds: float = 0.5
+    fails: bool = False
+
+    async def answer(self, request: Request, run: Run) -> Answer:
+        ASKED.append(request.model)
+        try:
+            await asyncio.sleep(self.seconds)
+            yield TextDelta("first ")
+            await asyncio.sleep(self.seconds)
+            if self.fails:
+                raise Unavailable("it broke off")
+            yield TextDelta("second")
+            yield Finished("stop")
+        finally:
+            LEFT.append(request.model)
+
+
+class Flooding(Model, frozen=True):
+    """Says `pieces` times 64 KiB as fast as it is heard."""
+
+    pieces: int = 1024
+
+    async def answer(self, request: Request, run: Run) -> Answer:
+        for _ in range(self.pieces):
+            SAID.append(request.model)
+            yield TextDelta("x" * 65_536)
+            await asyncio.sleep(0)
+        yield Finished("stop")
+
+
+SAID: list[str] = []
+"""A mark for each piece that a flooding model has said."""
+ASKED: list[str] = []
+"""Who was asked, of the thinking models of all houses."""
+LEFT: list[str] = []
+"""Whose answer is over, whole or not."""
+
+
+class Jobs(Provider, frozen=True):
+    """Serves every task as OpenAI does, at an address of the test."""
+
+    base_url: str
+
+    def dialect(self, task: Task = "chat", preferred: str = "") -> Dialect | None:
+        return OPENAI_TASKS.get(task, OpenAIChat())
+
+    async def address(self, deployment: str, dialect: Dialect, run: Run) -> Address:
+        origin, path = origin_and_path(self.base_url)
+        return Address(origin, path, ())
+
+
+class House:
+    """The callers' side of the gateway."""
+
+    def __init__(self, port: int, observer: MemoryObserver) -> None:
+        self.port = port
+        self.observer = observer
+        self._origin = Origin("127.0.0.1", port, tls=False)
+        self._http = HttpClient()
+
+    async def open(
+        self, method: str, path: str, body: Any = None, key: str | None = "anna", **headers: str
+    ) -> HttpAnswer:
+        """An answer whose head is here; underscores in the names of headers are hyphens."""
+        fields = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+        if key is not None:
+            fields = (("authorization", f"Bearer {key}"), *fields)
+        sent = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
+        return await self._http.open(HttpCall(self._origin, path, fields, sent, method), Timeouts())
+
+    async def raw(self, *asked: Any, **headers: Any) -> tuple[int, Mapping[str, str], bytes]:
+        """A whole answer as it came."""
+        answer = await self.open(*asked, **headers)
+        return answer.status, answer.headers, await answer.read()
+
+    async def call(
+        self, method: str, path: str, body: Any = None, key: str | None = "anna", **headers: str
+    ) -> tuple[int, dict[str, str], Any]:
+        """A whole answer, read as what it says it is."""
+        status, given, raw = await self.raw(method, path, body, key, **headers)
+        streamed = given["content-type"].startswith("text/event-stream")
+        return status, dict(given), raw.decode() if streamed else msgspec.json.decode(raw or b"null")
+
+    @property
+    def last(self) -> Served:
+        observed = self.observer.observed[-1]
+        assert isinstance(observed, Served)
+        return observed
+
+    @property
+    def noted(self) -> list[Served]:
+        return [each for each in self.observer.observed if isinstance(each, Served)]
+
+    def close(self) -> None:
+        self._http.close()
+
+
+@asynccontextmanager
+async def house(
+    models: dict[str, Any],
+    providers: dict[str, Any] | None = None,
+    *,
+    quiet: float = QUIET,
+    replays: Replays | None = None,
+    embedder: Embedder | None = None,
+    speech: LocalSpeech | None = None,
+) -> AsyncGenerator[House, None]:
+    world = World({}, {})
+    ports = world.ports
+    if embedder is not None:
+        ports = msgspec.structs.replace(ports, embedder=embedder)
+    if speech is not None:
+        ports = msgspec.structs.replace(ports, speech=speech)
+    reader = Reader(
+        (
+            Registry(Model, [*MODELS.kinds.values(), Stumbling, Thinking, Flooding]),
+            Registry(Provider, [*PROVIDERS.kinds.values(), Jobs]),
+            STRATEGIES,
+            POLICIES,
+        )
+    )
+    document = {"models": models, "providers": providers or {}}
+    catalog = publishable(document, reader, ports.listings, ports.secrets, Provider)
+    conductor, dialect, recent = Conductor(catalog, ports), OpenAIChat(), Recent()
+    keys = Keys.of({"anna": Principal("acme", "sales", "a"), "bert": Principal("other", "hr", "b")})
+    paths = routes(conductor, dialect, recent, dict, quiet=quiet, replays=replays)
+    gateway = Gateway(conductor, keys, paths, dialect, recent)
+    server = Server(gateway.take, refusal=gateway.refusal)
+    assert isinstance(ports.observer, MemoryObserver)
+    made = House(await server.start(), ports.observer)
+    ASKED.clear()
+    LEFT.clear()
+    SAID.clear()
+    try:
+        yield made
+    finally:
+        made.close()
+        await server.close()
+
+
+def chat(model: str = "echo", **more: Any) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": "hello there"}], **more}
+
+
+async def until(truth: Callable[[], object], seconds: float = 5.0) -> None:
+    """Returns as soon as `truth()` holds; fails after so many seconds."""
+    async with asyncio.timeout(seconds):
+        while not truth():  # noqa: ASYNC110  what it waits for happens elsewhere, and sets no event
+            await asyncio.sleep(0.01)
