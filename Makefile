@@ -24,10 +24,10 @@ EDITABLE = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
 .DELETE_ON_ERROR:
-.PHONY: help run install test check weights bench prove console docs listings domain lock clean
+.PHONY: help run install test check weights bench conformance prove console docs listings domain lock clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 run: install  ## installs, fetches the local model's weights once, serves on PORT with its data in DATA
 	@$(BIN)/dirigent pull --data "$(DATA)"
@@ -55,6 +55,9 @@ bench: $(INSTALLED_DEV) weights  ## the benchmarks, each as a table of ratios
 prove: $(INSTALLED_DEV) weights  ## the slow proofs: kill storms, soaks, fuzzing
 	@$(BIN)/python -m tools.ci.verify --only-proofs
 
+conformance: $(INSTALLED_DEV)  ## the SDKs' own tests through the gateway
+	@$(BIN)/python -m tools.conformance
+
 console:  ## the web console
 	@echo "The web console is not part of this version yet; the command line and the HTTP endpoints are."
 
@@ -72,7 +75,8 @@ lock: $(BIN)/python $(NEEDS_UV)  ## pins every dependency with hashes; UPGRADE=-
 	$(COMPILE) $(LOCKS)/build.in -o $(LOCKS)/build.txt
 	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt -o $(LOCKS)/base.txt
 	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local -o $(LOCKS)/local.txt
-	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --group dev -o $(LOCKS)/dev.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --extra speech -o $(LOCKS)/speech.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --extra speech --group dev -o $(LOCKS)/dev.txt
 
 clean:  ## removes what can be made again; the data folder stays
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

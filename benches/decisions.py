@@ -22,7 +22,7 @@ from dirigent.core.catalog import publishable
 from dirigent.core.events import collect
 from dirigent.core.identity import Principal
 from dirigent.core.messages import Message, Request, Text
-from dirigent.core.ports import HttpCall, Ports, Timeouts
+from dirigent.core.ports import HttpCall, HttpTaker, Ports, Timeouts
 from dirigent.core.registry import Reader
 from dirigent.core.run import Run
 from dirigent.local.embedder import LocalEmbedder
@@ -40,6 +40,7 @@ from dirigent.models import MODELS
 from dirigent.models.providers import PROVIDERS
 from dirigent.models.providers.provider import Provider
 from dirigent.models.strategies import STRATEGIES
+from dirigent.models.verifiers import VERIFIERS
 
 __all__ = ["CANDIDATES", "ENCODER_AT_TIMES", "Spread", "Timing", "decided"]
 
@@ -105,6 +106,8 @@ def _strategies() -> dict[str, tuple[Mapping[str, Any], int]]:
         "fastest": ({"type": "fastest"}, 600),
         "rules": ({"type": "rules", "rules": rules}, 600),
         "complexity": ({"type": "complexity"}, 600),
+        "least_busy": ({"type": "least_busy"}, 600),
+        "cascade": ({"type": "cascade", "verify": ["structure"]}, 600),
         "domain, word table alone": ({**domain, "encoder": False}, 600),
         ENCODER_AT_TIMES: (domain, 100),
         "domain, encoder always": ({**domain, "patience": 2.0, "unsure_below": 1.0}, 20),
@@ -157,7 +160,7 @@ async def _timed(name: str, settings: Mapping[str, Any], characters: int, asked:
         "providers": {"up": {"type": "compatible", "base_url": "http://127.0.0.1:9/v1"}},
         "models": {**deployments, "auto": router},
     }
-    reader = Reader((MODELS, PROVIDERS, STRATEGIES))
+    reader = Reader((MODELS, PROVIDERS, STRATEGIES, VERIFIERS))
     catalog = publishable(document, reader, ports.listings, ports.secrets, Provider)
     chance = random.Random(characters)
     answering: list[tuple[float, bool]] = []
@@ -209,6 +212,9 @@ class _Instant:
 
     async def open(self, call: HttpCall, timeouts: Timeouts) -> _Answer:
         return _Answer()
+
+    def push(self, call: HttpCall, timeouts: Timeouts, taker: HttpTaker) -> None:
+        """No connection waits: every answer is waited for."""
 
 
 class _Answer:

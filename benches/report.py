@@ -16,6 +16,7 @@ SCENARIOS = {
     "sat": "as fast as it goes, 32 connections",
     "low": "100 requests a second",
     "b32k": "bodies of 32 kB (a picture), 16 connections",
+    "b1m": "bodies of 1 MB (a picture), 4 connections",
     "sse": "20 streams of 53 events, about 1,000 events a second",
     "slow1k": "1,000 slow streams at once",
 }
@@ -58,6 +59,8 @@ class Figures(NamedTuple):
     memory: Sequence[Memory]
     packages: dict[str, int]
     decisions: Sequence[Timing]
+    conformance: Sequence[str] = ()
+    """The section on the SDKs' own tests, where `make conformance` has measured it."""
 
 
 class Goal(NamedTuple):
@@ -80,9 +83,11 @@ def goals(figures: Figures) -> list[Goal]:
     starting = figures.starts.with_model or figures.starts.without_model
     ratio = ratio_to_nginx
     found = [
-        Goal("CPU per request, whole answers as fast as it goes", 4, ratio(figures.rows, PLAIN, "sat"), "x nginx"),
+        Goal("CPU per request, whole answers as fast as it goes", 1.8, ratio(figures.rows, PLAIN, "sat"), "x nginx"),
         Goal("the same, through a router", 4, ratio(figures.rows, ROUTED, "sat"), "x nginx"),
-        Goal("CPU per request, streamed answers", 4, ratio(figures.rows, PLAIN, "sse"), "x nginx"),
+        Goal("CPU per request, bodies of 32 kB", 2, ratio(figures.rows, PLAIN, "b32k"), "x nginx"),
+        Goal("CPU per request, bodies of 1 MB", 3, ratio(figures.rows, PLAIN, "b1m"), "x nginx"),
+        Goal("CPU per request, streamed answers", 1.25, ratio(figures.rows, PLAIN, "sse"), "x nginx"),
         Goal("`import dirigent`", 0.3, figures.imports.get("dirigent"), "s"),
         Goal("start to first 200, embedded model loading behind", 2, max(starting, default=None), "s, slowest"),
         Goal("resident memory of an idle worker", 80, max(memory, default=None), "MB, largest"),
@@ -143,6 +148,7 @@ def page(figures: Figures) -> str:
             *_load(figures.rows),
             *_processes(figures),
             *_decisions(figures.decisions),
+            *figures.conformance,
         ]
     )
 

@@ -17,10 +17,13 @@ from benches.decisions import decided
 from benches.harness import NGINX, PLAIN, ROUTED, Missing, Part, Row, measured
 from benches.processes import Starts, idle_memory, import_seconds, packages, starts, weights
 from benches.report import Figures, goals, page
+from tools.conformance.report import load as load_conformance
+from tools.conformance.report import section
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
+CONFORMANCE = Path(__file__).with_name("conformance.json")
 PARTS = (
-    Part(("sat", "low", "b32k", "sse"), (NGINX, PLAIN, ROUTED), rounds=3, seconds=2.0),
+    Part(("sat", "low", "b32k", "b1m", "sse"), (NGINX, PLAIN, ROUTED), rounds=3, seconds=2.0),
     Part(("slow1k",), (NGINX, PLAIN), rounds=1, seconds=5.0),
 )
 
@@ -64,6 +67,7 @@ def main() -> int:
         memory=memory,
         packages={name: packages(f"{name}.txt") for name in ("base", "local")},
         decisions=decisions,
+        conformance=_conformance(missing),
     )
     RESULTS.write_text(page(figures), encoding="utf-8")
     for goal in goals(figures):
@@ -73,6 +77,15 @@ def main() -> int:
         print(f"not measured: {words}")
     say(f"written: {RESULTS.parent.name}/{RESULTS.name}")
     return 0
+
+
+def _conformance(missing: list[str]) -> list[str]:
+    """What `make conformance` found when it ran last."""
+    try:
+        return section(load_conformance(CONFORMANCE))
+    except OSError:
+        missing.append("the SDKs' own tests: `make conformance` has not run here")
+        return []
 
 
 def say(words: str) -> None:

@@ -1,1 +1,1 @@
-"""The SDKs' own tests of their resources, sent through the gateway: what a client of the vendor finds is what ours finds."""
+"""The SDKs' own tests, sent through the gateway: what a client finds at the vendor, it finds here."""

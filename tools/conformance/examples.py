@@ -26,8 +26,12 @@ SCRIPTS = {
 
 _PLAIN: dict[Any, Any] = {str: "string", int: 1, float: 1.0, bool: True, object: "string", Any: "string", bytes: ""}
 _PLAIN |= {datetime: "2026-01-02T03:04:05Z", date: "2026-01-02"}
-_FIRST = frozenset({"index", "output_index", "content_index", "sequence_number"})
-"""Counted from zero by every vendor."""
+_MEANT: dict[tuple[str, type], Any] = {
+    **{(name, int): 0 for name in ("index", "output_index", "content_index", "sequence_number")},
+    **{(name, str): "UklGRg==" for name in ("data", "b64_json", "partial_image_b64")},
+    ("arguments", str): "{}",
+}
+"""What is true of every vendor though no type says it: counts begin at zero, bytes are base64, calls are JSON."""
 _CONTRARY = frozenset({"error", "incomplete_details", "refusal", "stop_details", "stop_sequence"})
 """What an answer that has come to a good end does not have, though its type allows it."""
 _DEEPEST = 12
@@ -124,8 +128,10 @@ def _model(kind: Any, above: tuple[Any, ...], depth: int) -> Any:
     for name, field in kind.model_fields.items():
         if name in _CONTRARY and not field.is_required():
             continue
-        first = name in _FIRST and int in _alternatives(field.annotation)
-        value = 0 if first else _example(field.annotation, above, depth + 1)
+        meant = (_MEANT[name, each] for each in _alternatives(field.annotation) if (name, each) in _MEANT)
+        value = next(meant, _NOTHING)
+        if value is _NOTHING:
+            value = _example(field.annotation, above, depth + 1)
         if value is not _NOTHING and (value is not None or field.is_required()):
             made[field.alias or name] = value
         elif field.is_required():

@@ -10,7 +10,7 @@ import email.policy
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,7 +19,7 @@ from tools.conformance.checks import fault, form_fault
 from tools.conformance.examples import events, example
 from tools.conformance.specification import Route, routes
 
-__all__ = ["BINARY", "Refused", "Vendor", "Visitor", "main"]
+__all__ = ["BINARY", "Refused", "Vendor", "Visitor", "main", "serving"]
 
 BINARY = b'{"foo": "bar"}'
 """What is answered where the type says no more than bytes; it is what the SDKs' own tests expect to find there."""
@@ -36,11 +36,10 @@ class Refused(Exception):
 
 
 class Vendor:
-    """The routes of one SDK, with what each of them wants and gives."""
+    """A vendor's routes, below the path with which its base address ends."""
 
-    def __init__(self, sdk: str) -> None:
-        self._base = _BASES[sdk]
-        self._routes = [(_pattern(self._base + route.path), route) for route in routes(sdk)]
+    def __init__(self, base: str, offered: Iterable[Route]) -> None:
+        self._routes = [(_pattern(base + route.path), route) for route in offered]
 
     def candidates(self, method: str, path: str, *, beta: bool) -> list[Route]:
         """The routes at an address, the more specific ones and those meant by `beta` first. Raises Refused."""
@@ -152,8 +151,18 @@ class Visitor(BaseHTTPRequestHandler):
         return b"".join(pieces)
 
 
+def serving(vendor: Vendor, key: str = "") -> ThreadingHTTPServer:
+    """A server for `vendor` on a free port of this machine, which wants to be shown `key` unless that is empty."""
+    visitor = type("VendorVisitor", (Visitor,), {"vendor": vendor, "credential": key})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), visitor)
+    server.daemon_threads = True
+    return server
+
+
 def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{.*?\})", path)))
+    return re.compile(
+        "".join("[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{.*?\})", path))
+    )
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -182,11 +191,9 @@ def _form(content_type: str, body: bytes) -> dict[str, bytes]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serves one SDK's routes until it is ended."""
-    Visitor.vendor = Vendor(arguments[0])
-    Visitor.credential = arguments[1] if len(arguments) > 1 else ""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Visitor)
-    server.daemon_threads = True
+    """Serves the routes of the SDK that is named first until it is ended; a key may be named second."""
+    sdk, *key = arguments
+    server = serving(Vendor(_BASES[sdk], routes(sdk)), *key)
     print(server.server_port, flush=True)
     server.serve_forever()
 

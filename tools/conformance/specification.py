@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Union, get_args, get_origin
 
 import pydantic
 
-__all__ = ["Route", "routes"]
+__all__ = ["Route", "routes", "routes_of"]
 
 _VERBS = {"_post": "POST", "_get": "GET", "_get_api_list": "GET", "_put": "PUT", "_patch": "PATCH", "_delete": "DELETE"}
 _CONVENIENCES = ("parse", "stream", "connect", "create_and_", "upload_and_", "poll", "tool_runner", "wait")
@@ -42,10 +42,10 @@ class Route(NamedTuple):
 
 
 def routes(sdk: str) -> list[Route]:
-    """All routes of the installed package `sdk`. Where two methods share one, the one that says more about it counts."""
+    """All routes of the installed package `sdk`. Where methods share one, the one that says most about it counts."""
     found: dict[tuple[str, str, bool], Route] = {}
     for module in _modules(f"{sdk}.resources"):
-        for route in _of_module(module):
+        for route in routes_of(module):
             key = (route.method, route.path, route.beta)
             if key not in found or _said(route) > _said(found[key]):
                 found[key] = route
@@ -62,7 +62,8 @@ def _modules(package: str) -> Iterator[types.ModuleType]:
         yield importlib.import_module(each.name)
 
 
-def _of_module(module: types.ModuleType) -> Iterator[Route]:
+def routes_of(module: types.ModuleType) -> Iterator[Route]:
+    """The routes of one module of resources."""
     for statement in ast.parse(inspect.getsource(module)).body:
         if isinstance(statement, ast.ClassDef) and _sync(statement):
             # the overloads come first, and say nothing of the wire
@@ -73,7 +74,7 @@ def _of_module(module: types.ModuleType) -> Iterator[Route]:
 
 
 def _sync(statement: ast.ClassDef) -> bool:
-    return any("SyncAPIResource" == ast.unparse(base).rpartition(".")[2] for base in statement.bases)
+    return any(ast.unparse(base).rpartition(".")[2] == "SyncAPIResource" for base in statement.bases)
 
 
 def _of_method(method: ast.FunctionDef, module: types.ModuleType) -> Iterator[Route]:
@@ -105,7 +106,7 @@ def _address(node: ast.expr) -> str | None:
         case ast.Call(func=ast.Name(id="path_template"), args=[ast.Constant(value=str(path)), *_]):
             return path
         case ast.JoinedStr(values=parts):
-            return "".join(part.value if isinstance(part, ast.Constant) else "{name}" for part in parts)
+            return "".join(str(part.value) if isinstance(part, ast.Constant) else "{name}" for part in parts)
         case ast.IfExp(body=first):
             return _address(first)
     return None

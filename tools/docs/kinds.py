@@ -10,6 +10,7 @@ from typing import Any
 
 import dirigent
 from dirigent.core.model import Model
+from dirigent.core.policy import Policy
 from dirigent.core.registry import Kind, Registry
 from dirigent.core.schema import json_schema
 from dirigent.models.providers.provider import Provider
@@ -37,7 +38,7 @@ def registries() -> tuple[Registry[Any], ...]:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a configuration file."""
-    return json_schema(SECTIONS, registries())
+    return json_schema(SECTIONS, registries(), ("policies", Policy, Model))
 
 
 def kind_pages() -> dict[str, str]:

@@ -82,7 +82,7 @@ def vendors_page() -> str:
     rows = [
         (
             f"`{name}`",
-            f"`{vendor.base_url}`",
+            f"`{vendor.base_url}`" if vendor.base_url else f"`base_url` of your own, such as `{vendor.shape}`",
             "yes" if vendor.needs_key else "no",
             vendor.region or "–",
             "yes" if vendor.listed_as else "–",
