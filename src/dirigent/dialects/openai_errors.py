@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import Final
 
 import msgspec
 from msgspec import Raw
 
 from dirigent.core.errors import (
-    BadAnswer,
     DirigentError,
     Misconfigured,
-    RateLimited,
     Rejected,
-    TimedOut,
     TooLong,
     Unavailable,
 )
+from dirigent.dialects.raw import NULL, UNREADABLE
+from dirigent.dialects.refusals import first_words, refused
 
-__all__ = ["UNREADABLE", "broken_off", "error_of", "read_error", "write_error"]
+__all__ = ["broken_off", "error_of", "read_error", "write_error"]
 
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""All that reading JSON of strangers may raise."""
 
 _TOO_LONG = ("context_length_exceeded", "exceed_context_size_error", "string_above_max_length", "model_max_length")
 _TOO_LONG_WORDS = ("maximum context length", "exceeds the available context size", "prompt is too long")
-_TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
-_NULL = Raw(b"null")
 
 
 class _WireError(msgspec.Struct):
@@ -54,7 +48,7 @@ def error_of(data: bytes) -> DirigentError | None:
         fields = _object.decode(data)
     except UNREADABLE:
         return None
-    if fields.get("error", _NULL) == _NULL and fields.get("object") != Raw(b'"error"'):
+    if fields.get("error", NULL) == NULL and fields.get("object") != Raw(b'"error"'):
         return None
     return _meaning(_wire_error(data), None)
 
@@ -89,29 +83,13 @@ def _meaning(error: _WireError, retry_after: float | None) -> DirigentError:
 
 def _refusal(status: int, error: _WireError, retry_after: float | None) -> DirigentError:
     words = error.message or ""
-    match status:
-        case 401 | 403:  # without the provider's words: some of them repeat the key
-            return Misconfigured(f"the provider refuses our credentials (status {status})")
-        case 402:
-            return Misconfigured("the provider wants to be paid first (status 402)")
-        case 404 | 410:
-            return Misconfigured(f"the provider does not know this deployment (status {status}): {words}")
-        case 408 | 504:
-            return TimedOut(f"the provider timed out: {words}", retry_after=retry_after)
-        case 429 if "insufficient_quota" in (error.reason, error.type):
-            return Misconfigured(f"what was paid for at the provider is used up: {words}")
-        case 409 | 425 | 429:
-            return RateLimited(f"the provider asks to slow down: {words}", retry_after=retry_after)
-        case 413:  # what is too large for this one may fit another
-            return TooLong(words, param=error.param or "messages")
-        case _ if status >= 500:
-            return Unavailable(f"the provider failed (status {status}): {words}", retry_after=retry_after)
-        case _ if 300 <= status < 400:
-            return Misconfigured(f"the provider sends us elsewhere (status {status}): `base_url` is not its API")
-        case _ if status < 300:
-            return BadAnswer(f"the provider answered with the status {status}, which brings no answer")
-        case _:
-            return Rejected(words, param=error.param, kind=error.type, reason=error.reason)
+    if status == 402:
+        return Misconfigured("the provider wants to be paid first (status 402)")
+    if status == 429 and "insufficient_quota" in (error.reason, error.type):
+        return Misconfigured(f"what was paid for at the provider is used up: {words}")
+    return refused(status, words, retry_after, prompt=error.param or "messages") or Rejected(
+        words, param=error.param, kind=error.type, reason=error.reason
+    )
 
 
 def _is_too_long(error: _WireError) -> bool:
@@ -132,16 +110,7 @@ def _wire_error(body: bytes) -> _WireError:
             error.message = None if said is None else bytes(said)[:500].decode(errors="replace").strip('"')
         return error
     except UNREADABLE:
-        return _WireError(_first_words(body))
-
-
-def _first_words(body: bytes) -> str | None:
-    """What a body that is no error of this dialect says first; of a web page its title."""
-    if body.lstrip()[:1] == b"<":
-        title = _TITLE.search(body[:10_000])
-        said = title[1].strip() if title else b""
-        return f"a web page: {said[:200].decode(errors='replace')}" if said else "a web page"
-    return body[:500].decode(errors="replace").strip() or None
+        return _WireError(first_words(body))
 
 
 def write_error(error: DirigentError, kind: str) -> bytes:

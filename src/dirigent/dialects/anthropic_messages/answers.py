@@ -25,11 +25,11 @@ from dirigent.core.messages import (
 )
 from dirigent.core.tokens import estimated, estimated_request
 from dirigent.core.usage import Usage
-from dirigent.dialects.anthropic_messages.blocks import NULL, input_of
-from dirigent.dialects.anthropic_messages.errors import UNREADABLE, error_of
+from dirigent.dialects.anthropic_messages.errors import error_of
 from dirigent.dialects.anthropic_messages.thoughts import call_seal, read_thought, seal_block, thought_block
 from dirigent.dialects.anthropic_messages.tooling import ANSWER
 from dirigent.dialects.anthropic_messages.usage import WireUsage, reported, understood, written_usage
+from dirigent.dialects.raw import NULL, UNREADABLE, input_of
 
 __all__ = ["WireBlock", "count_of", "finish_reason", "read_response", "stop_reason", "usage_of", "write_response"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote_to_bytes
 from zlib import crc32
 
@@ -14,24 +14,20 @@ from msgspec import Raw
 
 from dirigent.core.errors import Invalid, Unsupported
 from dirigent.core.messages import Audio, File, Image, Message, Opaque, Part, Reasoning, Refusal, Text, ToolCall
-from dirigent.dialects.anthropic_messages.errors import UNREADABLE
 from dirigent.dialects.anthropic_messages.thoughts import DIALECT, call_seal, own_seal, read_thought, thought_block
 from dirigent.dialects.faults import invalid
+from dirigent.dialects.raw import NULL, UNREADABLE, input_of
 
 __all__ = [
-    "NULL",
     "Block",
     "CallSeal",
     "called_id",
-    "input_of",
     "read_parts",
     "refused",
     "result_block",
     "written_blocks",
 ]
 
-NULL: Final = Raw(b"null")
-"""A field that may be left out or null, undecoded."""
 
 Block = dict[str, Any]
 
@@ -252,21 +248,6 @@ def called_id(id: str) -> str:
     if id and not _NOT_IN_IDS.search(id):
         return id
     return f"{_NOT_IN_IDS.sub('_', id)}_{crc32(id.encode(errors='replace')):08x}"
-
-
-def input_of(arguments: str) -> Raw | dict[str, str]:
-    """The arguments of a call as the object that this dialect wants, byte for byte.
-
-    What is no object goes under the key that Anthropic recommends for it, so that nothing of it is lost.
-    """
-    if not arguments.strip():
-        return {}
-    try:
-        written = arguments.encode()
-        _object.decode(written)
-    except (*UNREADABLE, UnicodeEncodeError):
-        return {"INVALID_JSON": arguments}
-    return Raw(written)
 
 
 def _written(part: Part, *, own: bool) -> Any:

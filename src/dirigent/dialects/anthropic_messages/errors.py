@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 from msgspec import Raw
 
 from dirigent.core.errors import (
-    BadAnswer,
     DirigentError,
     Misconfigured,
-    RateLimited,
     Rejected,
-    TimedOut,
     TooLong,
     Unavailable,
 )
+from dirigent.dialects.raw import UNREADABLE
+from dirigent.dialects.refusals import first_words, refused
 
-__all__ = ["UNREADABLE", "broken_off", "error_of", "read_error", "write_error"]
+__all__ = ["broken_off", "error_of", "read_error", "write_error"]
 
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""All that reading JSON of strangers may raise."""
 
 _TOO_LONG = re.compile(
     r"prompt is too long|exceed(?:s|ed)? (?:the )?(?:maximum )?context|maximum context length|available context size"
@@ -33,7 +29,6 @@ _SAID = re.compile(r"prompt is too long|exceed context limit")
 _UNPAID = "credit balance is too low"
 _PARAM = re.compile(r"([a-z_]+(?:[.\[][\w\]]+)*): ")
 """How Anthropic names the field at fault: `messages.0.content: ...`."""
-_TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 _STATUS: Mapping[str, int] = {
     "invalid_request_error": 400,
@@ -111,32 +106,17 @@ def read_error(status: int, body: bytes, retry_after: float | None) -> DirigentE
 def _refusal(status: int, error: _WireError, words: str, retry_after: float | None) -> DirigentError:
     if status in (400, 413) and _TOO_LONG.search(words):
         return TooLong(words, param="messages")
-    match status:
-        case 401 | 403:  # without the provider's words: some of them repeat the key
-            return Misconfigured(f"the provider refuses our credentials (status {status})")
-        case 402:
-            return Misconfigured("the provider wants to be paid first (status 402)")
-        case 400 if _UNPAID in words:  # Anthropic says it so, not with a status of its own
-            return Misconfigured("the provider wants to be paid first: the credit is used up")
-        case 404 | 410:
-            return Misconfigured(f"the provider does not know this deployment (status {status}): {words}")
-        case 408 | 504:
-            return TimedOut(f"the provider timed out: {words}", retry_after=retry_after)
-        case 409 | 425 | 429:
-            return RateLimited(f"the provider asks to slow down: {words}", retry_after=retry_after)
-        case 413:  # what is too large for this one may fit another
-            return TooLong(words, param="messages")
-        case _ if status >= 500:
-            said = "is overloaded" if status == 529 else f"failed (status {status})"
-            return Unavailable(f"the provider {said}: {words}", retry_after=retry_after)
-        case _ if 300 <= status < 400:
-            return Misconfigured(f"the provider sends us elsewhere (status {status}): `base_url` is not its API")
-        case _ if status < 300:
-            return BadAnswer(f"the provider answered with the status {status}, which brings no answer")
-        case _:
-            place = _PARAM.match(words)
-            reason = error.details.error_code if error.details is not None else None
-            return Rejected(words, param=place[1] if place else None, kind=error.type, reason=reason)
+    if status == 402:
+        return Misconfigured("the provider wants to be paid first (status 402)")
+    if status == 400 and _UNPAID in words:  # Anthropic says it so, not with a status of its own
+        return Misconfigured("the provider wants to be paid first: the credit is used up")
+    if status == 529:
+        return Unavailable(f"the provider is overloaded: {words}", retry_after=retry_after)
+    place = _PARAM.match(words)
+    reason = error.details.error_code if error.details is not None else None
+    return refused(status, words, retry_after) or Rejected(
+        words, param=place[1] if place else None, kind=error.type, reason=reason
+    )
 
 
 def _wire_error(body: bytes) -> _WireError:
@@ -152,16 +132,7 @@ def _wire_error(body: bytes) -> _WireError:
             error.message = None if said is None else bytes(said)[:500].decode(errors="replace").strip('"')
         return error
     except UNREADABLE:
-        return _WireError(_first_words(body))
-
-
-def _first_words(body: bytes) -> str | None:
-    """What a body that is no error of this dialect says first; of a web page its title."""
-    if body.lstrip()[:1] == b"<":
-        title = _TITLE.search(body[:10_000])
-        said = title[1].strip() if title else b""
-        return f"a web page: {said[:200].decode(errors='replace')}" if said else "a web page"
-    return body[:500].decode(errors="replace").strip() or None
+        return _WireError(first_words(body))
 
 
 def write_error(error: DirigentError, status: int, kind: str, request_id: str) -> bytes:

@@ -11,13 +11,13 @@ from msgspec import Meta, Raw
 
 from dirigent.core.errors import Invalid, Unsupported
 from dirigent.core.messages import Opaque, Request, Schema, Tool, ToolChoice, Wire
-from dirigent.dialects.anthropic_messages.blocks import NULL, refused
+from dirigent.dialects.anthropic_messages.blocks import refused
 from dirigent.dialects.anthropic_messages.conversation import Messages, WireMessage, written_conversation
-from dirigent.dialects.anthropic_messages.errors import UNREADABLE
 from dirigent.dialects.anthropic_messages.generations import Generation
 from dirigent.dialects.anthropic_messages.manner import asked_thought, counts, samples, spoken_samples, thought
 from dirigent.dialects.anthropic_messages.thoughts import DIALECT, foreign
 from dirigent.dialects.anthropic_messages.tooling import tooling
+from dirigent.dialects.raw import NULL, UNREADABLE
 
 __all__ = ["counted", "read_request", "splice", "write_request"]
 

@@ -11,11 +11,11 @@ from dirigent.core.errors import BadAnswer
 from dirigent.core.events import Event, Finished, ReasoningDelta, TextDelta, ToolCallDelta, UsageReported
 from dirigent.core.usage import Usage
 from dirigent.dialects.anthropic_messages.answers import WireBlock, finish_reason, thought_delta
-from dirigent.dialects.anthropic_messages.blocks import NULL
-from dirigent.dialects.anthropic_messages.errors import UNREADABLE, broken_off, error_of
+from dirigent.dialects.anthropic_messages.errors import broken_off, error_of
 from dirigent.dialects.anthropic_messages.thoughts import call_seal, read_thought
 from dirigent.dialects.anthropic_messages.tooling import ANSWER
 from dirigent.dialects.anthropic_messages.usage import WireUsage, gathered, understood
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.sse import EventLines
 
 __all__ = ["Reader"]

@@ -8,8 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from dirigent.core.usage import Usage
-from dirigent.dialects.anthropic_messages.blocks import NULL
-from dirigent.dialects.anthropic_messages.errors import UNREADABLE
+from dirigent.dialects.raw import NULL, UNREADABLE
 
 __all__ = ["WireUsage", "gathered", "reported", "understood", "written_usage"]
 

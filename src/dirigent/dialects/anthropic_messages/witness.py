@@ -7,9 +7,9 @@ from msgspec import Raw
 
 from dirigent.core.errors import BadAnswer
 from dirigent.core.usage import Usage
-from dirigent.dialects.anthropic_messages.blocks import NULL
-from dirigent.dialects.anthropic_messages.errors import UNREADABLE, error_of
+from dirigent.dialects.anthropic_messages.errors import error_of
 from dirigent.dialects.anthropic_messages.usage import WireUsage, gathered, understood
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.sse import EventLines, Frames
 
 __all__ = ["Witness"]

@@ -21,9 +21,9 @@ from dirigent.core.messages import FinishReason, Reasoning, Request
 from dirigent.core.tokens import estimated, estimated_request
 from dirigent.core.usage import Usage
 from dirigent.dialects.anthropic_messages.answers import stop_reason
-from dirigent.dialects.anthropic_messages.errors import UNREADABLE
 from dirigent.dialects.anthropic_messages.thoughts import seal_block, thought_block
 from dirigent.dialects.anthropic_messages.usage import written_usage
+from dirigent.dialects.raw import UNREADABLE
 
 __all__ = ["Writer"]
 

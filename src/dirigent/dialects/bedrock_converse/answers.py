@@ -25,10 +25,10 @@ from dirigent.core.messages import (
 )
 from dirigent.core.tokens import estimated_parts, estimated_request
 from dirigent.core.usage import Usage
-from dirigent.dialects.bedrock_converse.blocks import input_of
-from dirigent.dialects.bedrock_converse.errors import NULL, UNREADABLE, unreadable
+from dirigent.dialects.bedrock_converse.errors import unreadable
 from dirigent.dialects.bedrock_converse.thoughts import call_seal, read_thought, seal_block, thought_block
 from dirigent.dialects.bedrock_converse.usage import reported, written_usage
+from dirigent.dialects.raw import NULL, UNREADABLE, input_of
 
 __all__ = ["count_of", "finish_reason", "read_response", "stop_reason", "thought_delta", "usage_of", "write_response"]
 

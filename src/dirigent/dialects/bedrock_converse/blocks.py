@@ -14,11 +14,11 @@ from msgspec import Raw
 
 from dirigent.core.errors import Unsupported
 from dirigent.core.messages import Audio, File, Image, Message, Opaque, Part, Reasoning, Refusal, Text, ToolCall
-from dirigent.dialects.bedrock_converse.errors import NULL, UNREADABLE
 from dirigent.dialects.bedrock_converse.thoughts import DIALECT, call_seal, read_thought, thought_block
 from dirigent.dialects.faults import invalid
+from dirigent.dialects.raw import NULL, UNREADABLE, input_of
 
-__all__ = ["Block", "CallSeal", "cache_point", "called_id", "input_of", "mark_of", "read_blocks", "written_blocks"]
+__all__ = ["Block", "CallSeal", "cache_point", "called_id", "mark_of", "read_blocks", "written_blocks"]
 
 Block = dict[str, Any]
 
@@ -211,18 +211,6 @@ def called_id(id: str) -> str:
     if id and len(id) <= _LONGEST_ID and not _NOT_IN_IDS.search(id):
         return id
     return f"{_NOT_IN_IDS.sub('_', id)[:48]}_{crc32(id.encode(errors='replace')):08x}"
-
-
-def input_of(arguments: str) -> Raw | dict[str, str]:
-    """The arguments of a call as the object that this dialect wants, byte for byte; what is none, under a key."""
-    if not arguments.strip():
-        return {}
-    try:
-        written = arguments.encode()
-        _object.decode(written)
-    except (*UNREADABLE, UnicodeEncodeError):
-        return {"INVALID_JSON": arguments}
-    return Raw(written)
 
 
 def _written(part: Part, *, own: bool) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 from msgspec import Raw
@@ -12,26 +11,21 @@ from msgspec import Raw
 from dirigent.core.errors import (
     BadAnswer,
     DirigentError,
-    Misconfigured,
     RateLimited,
     Rejected,
-    TimedOut,
     TooLong,
     Unavailable,
 )
+from dirigent.dialects.raw import UNREADABLE
+from dirigent.dialects.refusals import first_words, refused
 
-__all__ = ["NULL", "UNREADABLE", "broken_off", "error_of", "exception_of", "read_error", "unreadable", "write_error"]
+__all__ = ["broken_off", "error_of", "exception_of", "read_error", "unreadable", "write_error"]
 
-NULL: Final = Raw(b"null")
-"""A field that may be left out or null, undecoded."""
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""All that reading JSON of strangers may raise."""
 
 _TOO_LONG = re.compile(
     r"[Ii]nput is too long|prompt is too long|[Tt]oo many (?:input )?tokens|maximum context length|"
     r"exceeds? the (?:model's )?(?:maximum|context)|model_context_window"
 )
-_TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 
 _STATUS: Mapping[str, int] = {
     "ValidationException": 400,
@@ -128,25 +122,7 @@ def _refusal(status: int, error: _WireError, words: str, retry_after: float | No
         return TooLong(words, param="messages")
     if status == 424 or error.kind in ("ModelNotReadyException", "ServiceQuotaExceededException"):
         return _special(error, words, retry_after)
-    match status:
-        case 401 | 403:  # without the provider's words: some of them repeat the key
-            return Misconfigured(f"the provider refuses our credentials (status {status})")
-        case 404 | 410:
-            return Misconfigured(f"the provider does not know this deployment (status {status}): {words}")
-        case 408 | 504:
-            return TimedOut(f"the provider timed out: {words}", retry_after=retry_after)
-        case 409 | 425 | 429:
-            return RateLimited(f"the provider asks to slow down: {words}", retry_after=retry_after)
-        case 413:  # what is too large for this one may fit another
-            return TooLong(words, param="messages")
-        case _ if status >= 500:
-            return Unavailable(f"the provider failed (status {status}): {words}", retry_after=retry_after)
-        case _ if 300 <= status < 400:
-            return Misconfigured(f"the provider sends us elsewhere (status {status}): `base_url` is not its API")
-        case _ if status < 300:
-            return BadAnswer(f"the provider answered with the status {status}, which brings no answer")
-        case _:
-            return Rejected(words, kind=error.kind)
+    return refused(status, words, retry_after) or Rejected(words, kind=error.kind)
 
 
 def _special(error: _WireError, words: str, retry_after: float | None) -> DirigentError:
@@ -165,19 +141,10 @@ def _wire_error(body: bytes) -> _WireError:
     try:
         read = _body.decode(body)
     except UNREADABLE:
-        return _WireError(_first_words(body))
+        return _WireError(first_words(body))
     kind = read.kind or read.code
     words = read.message or read.upper or read.original_message
     return _WireError(words, kind.rpartition("#")[2] if kind else None, read.original_status_code)
-
-
-def _first_words(body: bytes) -> str | None:
-    """What a body that is no error of this dialect says first; of a web page its title."""
-    if body.lstrip()[:1] == b"<":
-        title = _TITLE.search(body[:10_000])
-        said = title[1].strip() if title else b""
-        return f"a web page: {said[:200].decode(errors='replace')}" if said else "a web page"
-    return body[:500].decode(errors="replace").strip() or None
 
 
 def write_error(error: DirigentError, status: int) -> bytes:

@@ -23,11 +23,11 @@ from dirigent.dialects.bedrock_converse.conversation import (
     read_conversation,
     written_conversation,
 )
-from dirigent.dialects.bedrock_converse.errors import NULL, UNREADABLE
 from dirigent.dialects.bedrock_converse.families import BUDGETS, Family
 from dirigent.dialects.bedrock_converse.thoughts import DIALECT, MARKS, foreign
 from dirigent.dialects.faults import invalid
 from dirigent.dialects.late import LateMessages
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.thinking import effort
 
 __all__ = ["counted", "read_request", "splice", "unsaid", "write_request"]

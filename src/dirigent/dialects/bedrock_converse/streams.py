@@ -10,10 +10,11 @@ from msgspec import Raw
 from dirigent.core.errors import BadAnswer
 from dirigent.core.events import Event, Finished, TextDelta, ToolCallDelta, UsageReported
 from dirigent.dialects.bedrock_converse.answers import finish_reason, thought_delta
-from dirigent.dialects.bedrock_converse.errors import NULL, UNREADABLE, broken_off
+from dirigent.dialects.bedrock_converse.errors import broken_off
 from dirigent.dialects.bedrock_converse.thoughts import call_seal, read_thought
 from dirigent.dialects.bedrock_converse.usage import reported
 from dirigent.dialects.eventstream import EventMessage, EventMessages
+from dirigent.dialects.raw import NULL, UNREADABLE
 
 __all__ = ["Reader", "raised"]
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from dirigent.core.usage import Usage
-from dirigent.dialects.bedrock_converse.errors import NULL, UNREADABLE
+from dirigent.dialects.raw import NULL, UNREADABLE
 
 __all__ = ["reported", "written_usage"]
 

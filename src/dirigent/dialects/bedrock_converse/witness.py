@@ -8,10 +8,10 @@ from msgspec import Raw
 from dirigent.core.errors import BadAnswer
 from dirigent.core.usage import Usage
 from dirigent.dialects.bedrock_converse.answers import finish_reason
-from dirigent.dialects.bedrock_converse.errors import NULL, UNREADABLE
 from dirigent.dialects.bedrock_converse.streams import raised
 from dirigent.dialects.bedrock_converse.usage import reported
 from dirigent.dialects.eventstream import EventMessage, EventMessages
+from dirigent.dialects.raw import NULL, UNREADABLE
 
 __all__ = ["Witness"]
 

@@ -34,11 +34,12 @@ from dirigent.core.messages import (
     ToolCall,
 )
 from dirigent.core.usage import Usage
-from dirigent.dialects.google_generate.errors import NULL, UNREADABLE, error_of, unreadable
+from dirigent.dialects.google_generate.errors import error_of, unreadable
 from dirigent.dialects.google_generate.logprobs import read_logprobs, written_logprobs
-from dirigent.dialects.google_generate.parts import MADE_UP, Blob, WireCall, input_of
+from dirigent.dialects.google_generate.parts import MADE_UP, Blob, WireCall
 from dirigent.dialects.google_generate.thoughts import canonical, read_thought, travelling
 from dirigent.dialects.google_generate.usage import latest, reported, written_usage
+from dirigent.dialects.raw import NULL, UNREADABLE, input_of
 
 __all__ = [
     "BROKEN",

@@ -11,10 +11,10 @@ from msgspec import Raw
 from dirigent.core.errors import Invalid, Unsupported
 from dirigent.core.messages import File, Image, Message, Opaque, Part, Role, Text, ToolCall
 from dirigent.dialects.faults import invalid
-from dirigent.dialects.google_generate.errors import NULL, UNREADABLE
 from dirigent.dialects.google_generate.generations import Generation
 from dirigent.dialects.google_generate.parts import MADE_UP, WireResult, read_part, written_part
 from dirigent.dialects.google_generate.thoughts import NO_SEAL
+from dirigent.dialects.raw import NULL, UNREADABLE
 
 __all__ = ["WireContent", "listed", "read_conversation", "written_conversation"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from math import isfinite
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -14,22 +14,18 @@ from dirigent.core.errors import (
     BadAnswer,
     DirigentError,
     Misconfigured,
-    RateLimited,
     Rejected,
     TimedOut,
     TooLong,
     Unavailable,
 )
+from dirigent.dialects.raw import NULL, UNREADABLE
+from dirigent.dialects.refusals import first_words, refused
 
-__all__ = ["NULL", "UNREADABLE", "error_of", "read_error", "unreadable", "write_error"]
+__all__ = ["error_of", "read_error", "unreadable", "write_error"]
 
-NULL: Final = Raw(b"null")
-"""A field that may be left out or null, undecoded."""
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""All that reading JSON of strangers may raise."""
 
 _TOO_LONG = re.compile(r"token count.{0,80}exceeds the maximum|exceeds the maximum number of tokens|context length")
-_TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _OURS_TO_MEND = re.compile(r"API[_ ]key|credential|billing|location is not supported|project", re.IGNORECASE)
 """A request that Google refuses with 400 or FAILED_PRECONDITION for a reason that is not in the request."""
 
@@ -155,27 +151,13 @@ def _refusal(status: int, error: _WireError, words: str, retry_after: float | No
         return TooLong(words, param="contents")
     if status == 400 and (error.reason or error.status == "FAILED_PRECONDITION") and _OURS_TO_MEND.search(words):
         return Misconfigured(f"the provider refuses us: {error.reason or error.status}")  # its words may hold the key
-    match status:
-        case 401 | 403:
-            return Misconfigured(f"the provider refuses our credentials (status {status})")
-        case 402:
-            return Misconfigured("the provider wants to be paid first (status 402)")
-        case 404 | 410:
-            return Misconfigured(f"the provider does not know this deployment (status {status}): {words}")
-        case 408 | 499 | 504:
-            return TimedOut(f"the provider timed out: {words}", retry_after=wait)
-        case 409 | 425 | 429:
-            return RateLimited(f"the provider asks to slow down: {words}", retry_after=wait)
-        case 413:  # what is too large for this one may fit another
-            return TooLong(words, param="contents")
-        case _ if status >= 500:
-            return Unavailable(f"the provider failed (status {status}): {words}", retry_after=wait)
-        case _ if 300 <= status < 400:
-            return Misconfigured(f"the provider sends us elsewhere (status {status}): `base_url` is not its API")
-        case _ if status < 300:
-            return BadAnswer(f"the provider answered with the status {status}, which brings no answer")
-        case _:
-            return Rejected(words, param=error.param, kind=error.status, reason=error.reason)
+    if status == 402:
+        return Misconfigured("the provider wants to be paid first (status 402)")
+    if status == 499:
+        return TimedOut(f"the provider timed out: {words}", retry_after=wait)
+    return refused(status, words, wait, prompt="contents") or Rejected(
+        words, param=error.param, kind=error.status, reason=error.reason
+    )
 
 
 def _wire_error(body: bytes) -> _WireError:
@@ -192,16 +174,7 @@ def _wire_error(body: bytes) -> _WireError:
             plain = _plain.decode(raw)
             return _WireError(plain.message, plain.status)
     except (*UNREADABLE, IndexError):
-        return _WireError(_first_words(body))
-
-
-def _first_words(body: bytes) -> str | None:
-    """What a body that is no error of this dialect says first; of a web page its title."""
-    if body.lstrip()[:1] == b"<":
-        title = _TITLE.search(body[:10_000])
-        said = title[1].strip() if title else b""
-        return f"a web page: {said[:200].decode(errors='replace')}" if said else "a web page"
-    return body[:500].decode(errors="replace").strip() or None
+        return _WireError(first_words(body))
 
 
 def write_error(error: DirigentError, status: int) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from dirigent.dialects.google_generate.errors import UNREADABLE
+from dirigent.dialects.raw import UNREADABLE
 
 __all__ = ["read_logprobs", "written_logprobs"]
 

@@ -13,10 +13,10 @@ from msgspec import Raw
 
 from dirigent.core.errors import Unsupported
 from dirigent.core.messages import Audio, File, Image, Opaque, Part, Reasoning, Refusal, Text, ToolCall
-from dirigent.dialects.google_generate.errors import NULL, UNREADABLE
 from dirigent.dialects.google_generate.thoughts import DIALECT, canonical, read_thought
+from dirigent.dialects.raw import NULL, input_of
 
-__all__ = ["MADE_UP", "Blob", "WireCall", "WireResult", "input_of", "read_media", "read_part", "written_part"]
+__all__ = ["MADE_UP", "Blob", "WireCall", "WireResult", "read_media", "read_part", "written_part"]
 
 MADE_UP: Final = "dirigent_call_"
 """How the ids of calls begin to which Google gave none; Google never sees them."""
@@ -154,18 +154,6 @@ def written_part(part: Part, *, own: bool) -> dict[str, Any] | Raw | None:
             return Raw(raw)
         case _:
             raise Unsupported(f"a part that only the dialect {part.dialect!r} knows cannot be sent to this provider")
-
-
-def input_of(arguments: str) -> Raw | dict[str, str]:
-    """The arguments of a call as the object that this dialect wants, byte for byte; what is none, under a key."""
-    if not arguments.strip():
-        return {}
-    try:
-        written = arguments.encode()
-        _object.decode(written)
-    except (*UNREADABLE, UnicodeEncodeError):
-        return {"INVALID_JSON": arguments}
-    return Raw(written)
 
 
 def _written_image(url: str) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from dirigent.dialects.google_generate.conversation import (
     read_conversation,
     written_conversation,
 )
-from dirigent.dialects.google_generate.errors import NULL, UNREADABLE
 from dirigent.dialects.google_generate.generations import Generation
 from dirigent.dialects.google_generate.names import in_camel_case
 from dirigent.dialects.google_generate.schemas import as_json_schema, understood
 from dirigent.dialects.google_generate.thoughts import DIALECT, FOREIGN
 from dirigent.dialects.late import LateMessages
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.thinking import effort
 
 __all__ = ["AS_LIST", "counted", "read_request", "splice", "unsaid", "write_request"]

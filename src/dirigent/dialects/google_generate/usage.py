@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from dirigent.core.usage import Usage
-from dirigent.dialects.google_generate.errors import NULL, UNREADABLE
+from dirigent.dialects.raw import NULL, UNREADABLE
 
 __all__ = ["latest", "reported", "written_usage"]
 

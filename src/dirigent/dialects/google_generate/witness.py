@@ -8,8 +8,9 @@ from msgspec import Raw
 from dirigent.core.errors import BadAnswer
 from dirigent.core.usage import Usage
 from dirigent.dialects.google_generate.answers import BROKEN
-from dirigent.dialects.google_generate.errors import NULL, UNREADABLE, error_of, unreadable
+from dirigent.dialects.google_generate.errors import error_of, unreadable
 from dirigent.dialects.google_generate.usage import latest, reported
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.sse import EventLines, Frames
 
 __all__ = ["Witness"]

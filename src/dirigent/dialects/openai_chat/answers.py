@@ -23,10 +23,10 @@ from dirigent.core.events import (
 from dirigent.core.messages import Audio, Choice, FinishReason, Reasoning, Refusal, Request, Response, ToolCall
 from dirigent.core.usage import Usage
 from dirigent.dialects.openai_chat.thoughts import details_of, signature_in, signed, thoughts_of, written_details
-from dirigent.dialects.openai_errors import UNREADABLE, broken_off, error_of
+from dirigent.dialects.openai_errors import broken_off, error_of
+from dirigent.dialects.raw import NULL, UNREADABLE
 
 __all__ = [
-    "NULL",
     "WireAudio",
     "WireFunction",
     "arguments_text",
@@ -55,8 +55,6 @@ _BROKEN_OFF = ("error", "abort", "insufficient_system_resource")
 """Reasons by which a provider says that it could not go on. As an end, they would make half an answer look whole."""
 
 _EMPTY = "the provider's answer is empty: it has no choice"
-NULL = Raw(b"null")
-"""A field that may be left out or null, undecoded."""
 
 
 class _InputDetails(msgspec.Struct):

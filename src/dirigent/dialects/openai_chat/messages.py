@@ -32,7 +32,7 @@ from dirigent.dialects.openai_chat.thoughts import (
     thoughts_of,
     written_details,
 )
-from dirigent.dialects.openai_errors import UNREADABLE
+from dirigent.dialects.raw import NULL, UNREADABLE
 
 __all__ = ["Messages", "WireMessage", "at_once", "cache_mark", "foreign", "written_messages"]
 
@@ -105,7 +105,6 @@ class _AnyPart(msgspec.Struct):
 
 
 _ADDRESS = ("https://", "http://")
-_NULL = Raw(b"null")
 _PARTS = frozenset(("text", "image_url", "input_audio", "file", "refusal"))
 """The types of parts that there are words of our own for."""
 
@@ -196,7 +195,7 @@ def _message(message: WireMessage, where: str, nameless: str) -> Message:
 
 def cache_mark(raw: Raw | UnsetType) -> Raw | None:
     """The mark as it came; None where there is none."""
-    return None if raw is UNSET or raw == _NULL else Raw(bytes(raw))
+    return None if raw is UNSET or raw == NULL else Raw(bytes(raw))
 
 
 def _parts(message: WireMessage, where: str, nameless: str) -> Iterator[Part]:

@@ -21,15 +21,13 @@ from dirigent.dialects.openai_chat.messages import (
 )
 from dirigent.dialects.openai_chat.takes import Takes
 from dirigent.dialects.openai_chat.thoughts import DIALECT
-from dirigent.dialects.openai_errors import UNREADABLE
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.thinking import effort
 
 __all__ = ["OutputField", "read_request", "splice", "unsaid", "write_request"]
 
 OutputField = Literal["max_tokens", "max_completion_tokens"]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
-
-_NULL = Raw(b"null")
 
 
 class _StreamOptions(msgspec.Struct):
@@ -73,7 +71,7 @@ class _Body(msgspec.Struct):
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     tools: list[Raw] | None = None
-    tool_choice: Raw = _NULL
+    tool_choice: Raw = NULL
     parallel_tool_calls: bool | None = None
     response_format: _Format | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
@@ -91,8 +89,8 @@ class _Body(msgspec.Struct):
     modalities: list[str] | None = None
     user: str | None = None
     functions: list[Raw] | None = None
-    function_call: Raw = _NULL
-    top_k: Raw = _NULL
+    function_call: Raw = NULL
+    top_k: Raw = NULL
 
 
 _UNDERSTOOD = frozenset(_Body.__struct_fields__) - {"top_k"}  # some of what servers take there is beyond our own words
@@ -140,7 +138,7 @@ def read_request(body: bytes) -> Request:
     if (top_k := _top_k(read.top_k)) is not None:
         extra = {key: raw for key, raw in extra.items() if key != "top_k"}
     choice = _read_choice(read.tool_choice if read.tools or read.functions is None else _modern(read.function_call))
-    if choice is None and read.tool_choice != _NULL:  # beyond our own words
+    if choice is None and read.tool_choice != NULL:  # beyond our own words
         extra["tool_choice"] = read.tool_choice
     return Request(
         model=read.model,
@@ -173,7 +171,7 @@ def read_request(body: bytes) -> Request:
 
 def _read_body(body: bytes, fields: Mapping[str, Raw]) -> _Body:
     """What our own words know of the body; a large one is gone over as rarely as possible."""
-    if len(body) < _LARGE or (messages := at_once(fields.get("messages", _NULL))) is None:
+    if len(body) < _LARGE or (messages := at_once(fields.get("messages", NULL))) is None:
         return _body.decode(body)
     read = _body.decode(_encode({**fields, "messages": _SHORTEST}))
     read.messages = list(messages)
@@ -218,7 +216,7 @@ def _read_functions(functions: Sequence[Raw]) -> Iterator[Tool]:
 
 def _modern(old: Raw) -> Raw:
     """`function_call` in the words of `tool_choice`."""
-    if old == _NULL or bytes(old).startswith(b'"'):
+    if old == NULL or bytes(old).startswith(b'"'):
         return old
     return Raw(b'{"type":"function","function":' + bytes(old) + b"}")
 
@@ -226,13 +224,13 @@ def _modern(old: Raw) -> Raw:
 def _top_k(raw: Raw) -> int | None:
     """What our own words can say of it: some servers take 0 or -1 for all there are."""
     try:
-        return None if raw == _NULL else _whole_number.decode(raw)
+        return None if raw == NULL else _whole_number.decode(raw)
     except UNREADABLE:
         return None
 
 
 def _read_choice(raw: Raw) -> ToolChoice | None:
-    if raw == _NULL:
+    if raw == NULL:
         return None
     try:
         choice: str | dict[str, Any] = msgspec.json.decode(raw, type=str | dict[str, Any])
@@ -280,12 +278,12 @@ def splice(
     fields["model"] = Raw(_encode(deployment))
     if output_field is not None:
         other = "max_tokens" if output_field == "max_completion_tokens" else "max_completion_tokens"
-        if (bound := fields.pop(other, _NULL)) != _NULL:
+        if (bound := fields.pop(other, NULL)) != NULL:
             fields.setdefault(output_field, bound)
     if not stream_options:
         fields.pop("stream_options", None)
     elif report_usage:
-        given = fields.get("stream_options", _NULL)
+        given = fields.get("stream_options", NULL)
         options: dict[str, Raw] = msgspec.json.decode(given, type=dict[str, Raw] | None) or {}
         options["include_usage"] = Raw(b"true")
         fields["stream_options"] = Raw(_encode(options))

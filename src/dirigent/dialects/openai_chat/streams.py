@@ -24,7 +24,6 @@ from dirigent.core.events import (
 from dirigent.core.messages import Request
 from dirigent.core.usage import Usage
 from dirigent.dialects.openai_chat.answers import (
-    NULL,
     WireAudio,
     WireFunction,
     arguments_text,
@@ -37,7 +36,8 @@ from dirigent.dialects.openai_chat.answers import (
     written_usage,
 )
 from dirigent.dialects.openai_chat.thoughts import delta_events, details_of, signature_in, signed, told_details
-from dirigent.dialects.openai_errors import UNREADABLE, broken_off, error_of
+from dirigent.dialects.openai_errors import broken_off, error_of
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.sse import EventLines
 
 __all__ = ["DONE", "Reader", "Writer"]

@@ -20,7 +20,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from dirigent.core.events import ReasoningDelta
 from dirigent.core.messages import Reasoning
-from dirigent.dialects.openai_errors import UNREADABLE
+from dirigent.dialects.raw import UNREADABLE
 
 __all__ = [
     "DIALECT",

@@ -7,9 +7,10 @@ from msgspec import Raw
 
 from dirigent.core.errors import BadAnswer
 from dirigent.core.usage import Usage
-from dirigent.dialects.openai_chat.answers import NULL, finish_reason, reported
+from dirigent.dialects.openai_chat.answers import finish_reason, reported
 from dirigent.dialects.openai_chat.streams import DONE
-from dirigent.dialects.openai_errors import UNREADABLE, broken_off, error_of
+from dirigent.dialects.openai_errors import broken_off, error_of
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.sse import EventLines, Frames
 
 __all__ = ["Witness"]

@@ -20,12 +20,12 @@ from dirigent.core.events import (
 )
 from dirigent.core.messages import FinishReason
 from dirigent.core.usage import Usage
-from dirigent.dialects.openai_errors import UNREADABLE, broken_off, error_of
+from dirigent.dialects.openai_errors import broken_off, error_of
 from dirigent.dialects.openai_responses.items import DIALECT
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.seals import Seal, opened
 
 __all__ = [
-    "NULL",
     "Counted",
     "WireItem",
     "item_events",
@@ -35,9 +35,6 @@ __all__ = [
     "seal_events",
     "usage_of",
 ]
-
-NULL = Raw(b"null")
-"""A field that may be left out or null, undecoded."""
 
 
 class _InputDetails(msgspec.Struct):

@@ -27,7 +27,7 @@ from dirigent.core.messages import (
     ToolCall,
 )
 from dirigent.dialects.faults import invalid, missing
-from dirigent.dialects.openai_errors import UNREADABLE
+from dirigent.dialects.raw import UNREADABLE
 from dirigent.dialects.seals import opened
 
 __all__ = ["DIALECT", "demand", "foreign", "read_items", "unsealed", "written_items"]

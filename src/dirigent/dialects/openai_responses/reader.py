@@ -10,16 +10,9 @@ from msgspec import Raw
 
 from dirigent.core.errors import BadAnswer, DirigentError, Unavailable
 from dirigent.core.events import Event, LogprobsDelta, ReasoningDelta, RefusalDelta, TextDelta, ToolCallDelta
-from dirigent.dialects.openai_errors import UNREADABLE, broken_off, error_of
-from dirigent.dialects.openai_responses.answers import (
-    NULL,
-    Counted,
-    WireItem,
-    item_events,
-    item_of,
-    read_close,
-    seal_events,
-)
+from dirigent.dialects.openai_errors import broken_off, error_of
+from dirigent.dialects.openai_responses.answers import Counted, WireItem, item_events, item_of, read_close, seal_events
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.sse import EventLines
 
 __all__ = ["CLOSING", "FAILING", "Reader", "failure"]

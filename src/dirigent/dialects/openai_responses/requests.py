@@ -11,7 +11,6 @@ from msgspec import Meta, Raw
 from dirigent.core.errors import Invalid, Unsupported
 from dirigent.core.messages import Message, Opaque, Request, Schema, Text, Tool, ToolChoice, Wire
 from dirigent.dialects.faults import invalid, missing
-from dirigent.dialects.openai_errors import UNREADABLE
 from dirigent.dialects.openai_responses.items import (
     DIALECT,
     demand,
@@ -20,6 +19,7 @@ from dirigent.dialects.openai_responses.items import (
     unsealed,
     written_items,
 )
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.seals import MARK
 from dirigent.dialects.thinking import effort
 
@@ -27,7 +27,6 @@ __all__ = ["read_request", "splice", "unsaid", "write_request", "written_choice"
 
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 
-_NULL = Raw(b"null")
 _MARK = MARK.encode()
 _LOGPROBS = "message.output_text.logprobs"
 _SEALED = "reasoning.encrypted_content"
@@ -70,7 +69,7 @@ class _Body(msgspec.Struct):
     instructions: str | None = None
     stream: bool | None = None
     tools: list[Raw] | None = None
-    tool_choice: Raw = _NULL
+    tool_choice: Raw = NULL
     parallel_tool_calls: bool | None = None
     text: _TextOptions | None = None
     reasoning: _Reasoning | None = None
@@ -81,7 +80,7 @@ class _Body(msgspec.Struct):
     include: list[str] | None = None
     previous_response_id: str | None = None
     conversation: str | _Conversation | None = None
-    prompt: Raw = _NULL
+    prompt: Raw = NULL
     background: bool | None = None
     user: str | None = None
 
@@ -109,11 +108,11 @@ def read_request(body: bytes) -> Request:
         read = _body.decode(body)
     except UNREADABLE as fault:
         raise invalid(fault) from None
-    if read.input is None and not (read.previous_response_id or read.conversation or read.prompt != _NULL):
+    if read.input is None and not (read.previous_response_id or read.conversation or read.prompt != NULL):
         raise missing("input", "there is nothing to answer")
     choice = _read_choice(read.tool_choice)
     extra = {key: fields[key] for key in fields.keys() - _KNOWN}
-    if choice is None and read.tool_choice != _NULL:  # beyond our own words
+    if choice is None and read.tool_choice != NULL:  # beyond our own words
         extra["tool_choice"] = read.tool_choice
     for name in ("text", "reasoning"):  # of these our own words know one field each
         if name in fields and (others := _others(fields[name])):
@@ -145,7 +144,7 @@ def read_request(body: bytes) -> Request:
 def _messages(read: _Body) -> Iterator[Message]:
     if read.instructions is not None:
         yield Message("system", (Text(read.instructions),))
-    if read.prompt != _NULL:
+    if read.prompt != NULL:
         yield demand("prompt")
     if read.background:
         yield demand("background")
@@ -174,7 +173,7 @@ def _read_tools(tools: Sequence[Raw]) -> Iterator[Tool | Opaque]:
 
 
 def _read_choice(raw: Raw) -> ToolChoice | None:
-    if raw == _NULL:
+    if raw == NULL:
         return None
     try:
         choice: str | dict[str, Any] = msgspec.json.decode(raw, type=str | dict[str, Any])

@@ -7,9 +7,10 @@ from msgspec import Raw
 
 from dirigent.core.errors import BadAnswer
 from dirigent.core.usage import Usage
-from dirigent.dialects.openai_errors import UNREADABLE, broken_off, error_of
-from dirigent.dialects.openai_responses.answers import NULL, usage_of
+from dirigent.dialects.openai_errors import broken_off, error_of
+from dirigent.dialects.openai_responses.answers import usage_of
 from dirigent.dialects.openai_responses.reader import CLOSING, FAILING, failure
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.sse import EventLines, Frames
 
 __all__ = ["Witness"]

@@ -21,7 +21,6 @@ from dirigent.core.events import (
 )
 from dirigent.core.messages import FinishReason, Request
 from dirigent.core.usage import Usage
-from dirigent.dialects.openai_errors import UNREADABLE
 from dirigent.dialects.openai_responses.written import (
     called,
     closed,
@@ -32,6 +31,7 @@ from dirigent.dialects.openai_responses.written import (
     spoken,
     tail,
 )
+from dirigent.dialects.raw import UNREADABLE
 from dirigent.dialects.seals import Seal
 
 __all__ = ["Writer"]

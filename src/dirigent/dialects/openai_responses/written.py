@@ -9,9 +9,9 @@ from msgspec import Raw
 
 from dirigent.core.messages import Audio, FinishReason, Opaque, Reasoning, Refusal, Request, Response, Text, ToolCall
 from dirigent.core.usage import Usage
-from dirigent.dialects.openai_errors import UNREADABLE
 from dirigent.dialects.openai_responses.items import DIALECT
 from dirigent.dialects.openai_responses.requests import written_choice, written_format, written_tools
+from dirigent.dialects.raw import UNREADABLE
 from dirigent.dialects.seals import Seal, sealed_up
 
 __all__ = [

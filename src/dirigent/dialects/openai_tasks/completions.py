@@ -13,8 +13,9 @@ from dirigent.core.messages import FinishReason, Request, Response, Unread, Wire
 from dirigent.core.messages import Task as AnyTask
 from dirigent.core.usage import Usage
 from dirigent.dialects.dialect import StreamWriter, Witness
-from dirigent.dialects.openai_tasks.task import NULL, Name, Task, answer_in, decoded, encode, fields_of, reported
+from dirigent.dialects.openai_tasks.task import Name, Task, answer_in, decoded, encode, fields_of, reported
 from dirigent.dialects.openai_tasks.watching import CompletionWitness
+from dirigent.dialects.raw import NULL
 
 __all__ = ["OpenAICompletions"]
 

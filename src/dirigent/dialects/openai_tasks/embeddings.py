@@ -16,7 +16,8 @@ from dirigent.core.events import Embedded, Event, UsageReported
 from dirigent.core.messages import Embedding, Request, Response, Wire
 from dirigent.core.messages import Task as AnyTask
 from dirigent.core.usage import Usage
-from dirigent.dialects.openai_tasks.task import NULL, Name, Task, answer_in, decoded, encode, fields_of, reported
+from dirigent.dialects.openai_tasks.task import Name, Task, answer_in, decoded, encode, fields_of, reported
+from dirigent.dialects.raw import NULL
 
 __all__ = ["OpenAIEmbeddings"]
 

@@ -15,8 +15,9 @@ from dirigent.core.messages import Task as AnyTask
 from dirigent.core.usage import Usage
 from dirigent.dialects.dialect import StreamWriter, Witness
 from dirigent.dialects.openai_tasks.forms import FormTask, content_type, model_of, yes
-from dirigent.dialects.openai_tasks.task import NULL, Name, answer_in, decoded, encode, fields_of, reported
+from dirigent.dialects.openai_tasks.task import Name, answer_in, decoded, encode, fields_of, reported
 from dirigent.dialects.openai_tasks.watching import EventWitness
+from dirigent.dialects.raw import NULL
 
 __all__ = ["OpenAIImageEdits", "OpenAIImageVariations", "OpenAIImages"]
 

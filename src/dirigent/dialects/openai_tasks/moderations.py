@@ -13,7 +13,8 @@ from dirigent.core.events import Event
 from dirigent.core.messages import Request, Response, Unread, Wire
 from dirigent.core.messages import Task as AnyTask
 from dirigent.core.usage import Usage
-from dirigent.dialects.openai_tasks.task import NULL, Name, Task, answer_in, decoded, fields_of, reported
+from dirigent.dialects.openai_tasks.task import Name, Task, answer_in, decoded, fields_of, reported
+from dirigent.dialects.raw import NULL
 
 __all__ = ["OpenAIModerations"]
 

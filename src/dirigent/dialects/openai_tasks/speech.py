@@ -16,8 +16,9 @@ from dirigent.core.messages import Task as AnyTask
 from dirigent.core.usage import Usage
 from dirigent.dialects.dialect import StreamWriter, Witness
 from dirigent.dialects.openai_errors import error_of
-from dirigent.dialects.openai_tasks.task import NULL, Name, Task, decoded, encode, fields_of
+from dirigent.dialects.openai_tasks.task import Name, Task, decoded, encode, fields_of
 from dirigent.dialects.openai_tasks.watching import SpeechWitness
+from dirigent.dialects.raw import NULL
 
 __all__ = ["OpenAISpeech"]
 

@@ -14,12 +14,12 @@ from dirigent.core.messages import Request, Wire
 from dirigent.core.usage import Usage
 from dirigent.dialects.dialect import Dialect, StreamReader, StreamWriter, Witness
 from dirigent.dialects.faults import invalid
-from dirigent.dialects.openai_errors import UNREADABLE, error_of, read_error, write_error
+from dirigent.dialects.openai_errors import error_of, read_error, write_error
+from dirigent.dialects.raw import NULL, UNREADABLE
 
-__all__ = ["JSON", "NULL", "Name", "Task", "answer_in", "decoded", "encode", "fields_of", "reported"]
+__all__ = ["JSON", "Name", "Task", "answer_in", "decoded", "encode", "fields_of", "reported"]
 
 JSON = "application/json"
-NULL = Raw(b"null")
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 encode = msgspec.json.Encoder().encode
 _fields = msgspec.json.Decoder(dict[str, Raw])

@@ -17,11 +17,11 @@ from dirigent.core.messages import Task as AnyTask
 from dirigent.core.usage import Usage
 from dirigent.dialects.dialect import StreamWriter, Witness
 from dirigent.dialects.multipart import Form, written
-from dirigent.dialects.openai_errors import UNREADABLE
 from dirigent.dialects.openai_tasks.forms import FormTask, model_of, yes
 from dirigent.dialects.openai_tasks.layouts import code_of, laid_out
-from dirigent.dialects.openai_tasks.task import NULL, answer_in, encode, reported
+from dirigent.dialects.openai_tasks.task import answer_in, encode, reported
 from dirigent.dialects.openai_tasks.watching import EventWitness
+from dirigent.dialects.raw import NULL, UNREADABLE
 
 __all__ = ["OpenAITranscriptions", "OpenAITranslations"]
 

@@ -7,8 +7,9 @@ from msgspec import Raw
 
 from dirigent.core.errors import BadAnswer
 from dirigent.core.usage import Usage
-from dirigent.dialects.openai_errors import UNREADABLE, broken_off, error_of
-from dirigent.dialects.openai_tasks.task import NULL, reported
+from dirigent.dialects.openai_errors import broken_off, error_of
+from dirigent.dialects.openai_tasks.task import reported
+from dirigent.dialects.raw import NULL, UNREADABLE
 from dirigent.dialects.sse import EventLines, Frames
 
 __all__ = ["CompletionWitness", "EventWitness", "SpeechWitness"]
