@@ -557,6 +557,17 @@ def test_a_witness_passes_every_byte_and_learns_the_usage(
 
 
 @every_dialect
+def test_a_witness_passes_the_last_half_of_a_line_break_that_comes_alone(dialect: Dialect) -> None:
+    events = within(dialect, [TextDelta("a"), Finished("stop"), UsageReported(Usage(3, 1))])
+    stream = dressed(dialect, crlf, stream_of(dialect, events, asking()))
+
+    for hide_usage in (False, True):
+        passed, _ = watched(dialect, [stream[:-1], stream[-1:]], 1, hide_usage=hide_usage)
+        assert passed.endswith(stream[-1:])
+        assert hide_usage or passed == stream
+
+
+@every_dialect
 @given(events=answers(), dress=dressings, at=cuts)
 def test_a_witness_hides_nothing_but_the_usage_that_was_not_asked_for(
     dialect: Dialect, events: list[Event], dress: Callable[[bytes], bytes], at: list[int]

@@ -6,12 +6,11 @@ import msgspec
 from msgspec import Raw
 
 from dirigent.core.errors import BadAnswer
-from dirigent.core.usage import Usage
 from dirigent.dialects.google_generate.answers import BROKEN
 from dirigent.dialects.google_generate.errors import error_of, unreadable
 from dirigent.dialects.google_generate.usage import latest, reported
 from dirigent.dialects.raw import NULL, UNREADABLE
-from dirigent.dialects.sse import EventLines, Frames
+from dirigent.dialects.watching import Watching
 
 __all__ = ["Witness"]
 
@@ -43,66 +42,28 @@ class _Chunk(msgspec.Struct, rename="camel"):
 _chunk = msgspec.json.Decoder(_Chunk)
 
 
-class Witness:
+class Witness(Watching):
     """Watches a verbatim stream: every byte goes on, for this dialect always tells the usage.
 
-    Chunks that say nothing yet wait for the first that does: until then another deployment may still take over. Each
-    chunk tells what was used so far, so each is read, as far as that goes.
+    Each chunk tells what was used so far, so each is read, as far as that goes.
     """
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
+        super().__init__()
         self._open: set[int] = set()
         self._ended: set[int] = set()
         self._blocked = False
-        self._frames = Frames()
-        self._waiting: list[bytes] | None = []
-        """The chunks before the first that says something; None from then on."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether every candidate that has begun is finished."""
-        return self._blocked or (bool(self._ended) and not self._open)
-
-    @complete.setter
-    def complete(self, value: bool) -> None:
-        raise AttributeError(value)
 
     def feed(self, data: bytes) -> bytes:
         # nearly every piece is whole chunks as Google ends them, and looking for every other end of a line is dear
         if data.endswith(_END) and self._frames.empty:
             return b"".join([self._passed(chunk + _END) for chunk in data[: -len(_END)].split(_END)])
-        return b"".join([self._passed(frame) for frame in self._frames.feed(data)])
+        return super().feed(data)
 
-    def end(self) -> bytes:
-        rest = self._frames.end()
-        passed = self._passed(rest + b"\n\n") if rest.strip() else rest  # half of a CRLF may be left
-        if not self.complete:
-            raise BadAnswer("the provider's stream stopped before its answer was complete")
-        if self._waiting is not None:
-            raise BadAnswer("the provider's stream ended before its answer began")
-        return passed
-
-    def _passed(self, frame: bytes) -> bytes:
-        """What the caller gets of this chunk now, and of those that waited for it; learns from it what it says."""
-        speaks = False
-        if frame.startswith(b"data: {") and frame.count(b"\n") == 2:  # nearly always: one line, and the blank one
-            speaks = self._learnt(frame[6:])
-        else:
-            lines = EventLines()
-            for data in (*lines.feed(frame), *lines.end()):
-                if data.strip():
-                    speaks = self._learnt(data) or speaks
-        if self._waiting is None:
-            return frame
-        self._waiting.append(frame)
-        if not speaks:
-            return b""
-        waited, self._waiting = b"".join(self._waiting), None
-        return waited
+    def _tells(self, data: bytes) -> bool:
+        return True
 
     def _learnt(self, data: bytes) -> bool:
-        """Whether a caller reads something in this chunk. Raises the error that it carries."""
         try:
             chunk = _chunk.decode(data)
         except UNREADABLE as fault:
@@ -119,6 +80,7 @@ class Witness:
             speaks = self._heard(candidate) or speaks
         if chunk.prompt_feedback is not None and chunk.prompt_feedback.block_reason:
             self._blocked = True
+        self.complete = self._blocked or (bool(self._ended) and not self._open)
         return speaks or self._blocked
 
     def _heard(self, candidate: _Candidate) -> bool:

@@ -6,12 +6,11 @@ import msgspec
 from msgspec import Raw
 
 from dirigent.core.errors import BadAnswer
-from dirigent.core.usage import Usage
 from dirigent.dialects.openai_chat.answers import finish_reason, reported
 from dirigent.dialects.openai_chat.streams import DONE
 from dirigent.dialects.openai_errors import broken_off, error_of
 from dirigent.dialects.raw import NULL, UNREADABLE
-from dirigent.dialects.sse import EventLines, Frames
+from dirigent.dialects.watching import BEFORE_IT_BEGAN, Watching
 
 __all__ = ["Witness"]
 
@@ -44,69 +43,39 @@ class _Chunk(msgspec.Struct):
 _chunk = msgspec.json.Decoder(_Chunk)
 
 
-class Witness:
-    """Watches a verbatim stream: whole events go on untouched, but for the usage event that the caller did not ask for.
-
-    Events that say nothing yet, such as the one that only names the role, wait for the first that does: until then
-    another deployment may still take over. An error in the stream is raised, so that it is told once and recorded.
-    """
+class Witness(Watching):
+    """Watches a verbatim stream; the usage event that the caller did not ask for stays here."""
 
     def __init__(self, *, hide_usage: bool, choices: int) -> None:
-        self.usage: Usage | None = None
-        self.complete = False
+        super().__init__()
         self._hide = hide_usage
         self._choices = choices
         self._finished: set[int] = set()
-        self._frames = Frames()
-        self._waiting: list[bytes] | None = []
-        """The events before the first that says something; None from then on."""
 
-    def feed(self, data: bytes) -> bytes:
-        # nearly every piece is one or more whole events without news: a few searches decide, nothing is copied
-        if self._waiting is None and data.endswith(b"\n\n") and self._frames.empty and not _tells(data):
-            return data
-        return b"".join([self._passed(frame) for frame in self._frames.feed(data)])
+    def _tells(self, data: bytes) -> bool:
+        # quotes inside of texts are escaped, so texts do not match
+        return (
+            DONE in data
+            or (_USAGE in data and data.count(_USAGE) != data.count(_NO_USAGE))
+            or _ERROR in data
+            or b'finish_reason":"' in data
+            or b'finish_reason": "' in data
+        )
 
-    def end(self) -> bytes:
-        rest = self._frames.end()
-        passed = self._passed(rest + b"\n\n") if rest.strip() else b""
-        if not self.complete and len(self._finished) < self._choices:
-            raise BadAnswer("the provider's stream stopped before its answer was complete")
-        if self._waiting is not None:
-            raise BadAnswer("the provider's stream ended before its answer began")
-        return passed
+    def _whole(self) -> bool:
+        return self.complete or len(self._finished) >= self._choices
 
-    def _passed(self, frame: bytes) -> bytes:
-        """What the caller gets of this event now, and of those that waited for it; learns from it what it says."""
-        if self._waiting is None and not _tells(frame):
-            return frame
-        speaks, shown = False, True
-        lines = EventLines()
-        for data in (*lines.feed(frame), *lines.end()):
-            if data.startswith(DONE):
-                if self._waiting is not None:
-                    raise BadAnswer("the provider's stream ended before its answer began")
-                self.complete = True
-            elif data.strip():
-                chunk = self._learnt(data)
-                speaks = speaks or any(map(_speaks, chunk.choices or ()))
-                shown = shown and not (self._hide and chunk.usage != NULL and not chunk.choices)
-        if not shown:
-            return b""
-        if self._waiting is None:
-            return frame
-        self._waiting.append(frame)
-        if not speaks:
-            return b""
-        waited, self._waiting = b"".join(self._waiting), None
-        return waited
-
-    def _learnt(self, data: bytes) -> _Chunk:
+    def _learnt(self, data: bytes) -> bool:
+        if data.startswith(DONE):
+            if self._waiting is not None:
+                raise BadAnswer(BEFORE_IT_BEGAN)
+            self.complete = True
+            return False
         try:
             chunk = _chunk.decode(data)
         except UNREADABLE as fault:
             if self._waiting is None:  # the caller's own reader may make something of it
-                return _Chunk()
+                return False
             raise error_of(data) or BadAnswer(f"an event of the provider's stream cannot be read: {fault}") from None
         if chunk.error != NULL:
             raise broken_off(chunk.error)
@@ -120,7 +89,8 @@ class Witness:
                 self._finished.add(choice.index or 0)
         usage = chunk.usage if chunk.usage != NULL or chunk.x_groq is None else chunk.x_groq.usage
         self.usage = reported(usage) or self.usage
-        return chunk
+        self._hidden = self._hidden or (self._hide and chunk.usage != NULL and not chunk.choices)
+        return any(map(_speaks, chunk.choices or ()))
 
 
 def _speaks(choice: _Choice) -> bool:
@@ -128,14 +98,3 @@ def _speaks(choice: _Choice) -> bool:
     if choice.finish_reason:
         return True
     return any(key != "role" and raw not in _SILENT for key, raw in (choice.delta or {}).items())
-
-
-def _tells(data: bytes) -> bool:
-    """Whether there may be something to learn here. Quotes inside of texts are escaped, so texts do not match."""
-    return (
-        DONE in data
-        or (_USAGE in data and data.count(_USAGE) != data.count(_NO_USAGE))
-        or _ERROR in data
-        or b'finish_reason":"' in data
-        or b'finish_reason": "' in data
-    )

@@ -10,72 +10,47 @@ from dirigent.core.usage import Usage
 from dirigent.dialects.openai_errors import broken_off, error_of
 from dirigent.dialects.openai_tasks.task import reported
 from dirigent.dialects.raw import NULL, UNREADABLE
-from dirigent.dialects.sse import EventLines, Frames
+from dirigent.dialects.watching import BEFORE_IT_BEGAN, Watching
 
 __all__ = ["CompletionWitness", "EventWitness", "SpeechWitness"]
 
-_BLANK = b"\n\n"
 _ERROR = b'"error"'
 _DONE = b"[DONE]"
-_STOPPED = "the provider's stream stopped before its answer was complete"
-_SILENT = "the provider's stream ended before its answer began"
 
 
-class EventWitness:
+class EventWitness(Watching):
     """Watches events that name themselves in `type`; one that ends in `.done` or `.completed` says that all is said.
 
-    An error in the stream is raised, so that it is told once and recorded; until the first event another deployment
-    may take over.
+    Any event at all says something to the caller.
     """
 
-    def __init__(self) -> None:
-        self.usage: Usage | None = None
-        self.complete = False
-        self._begun = False
-        self._frames = Frames()
+    def _tells(self, data: bytes) -> bool:
+        # quotes inside of texts are escaped, so texts do not match
+        return b'.done"' in data or b'.completed"' in data or _ERROR in data or _DONE in data
 
-    def feed(self, data: bytes) -> bytes:
-        if self._begun and data.endswith(_BLANK) and self._frames.empty and not _tells(data):
-            return data
-        return b"".join([self._passed(frame) for frame in self._frames.feed(data)])
+    def _whole(self) -> bool:
+        return self.complete or self._waiting is not None  # that nothing was said is worse than that not all was
 
-    def end(self) -> bytes:
-        rest = self._frames.end()
-        passed = self._passed(rest + _BLANK) if rest.strip() else rest
-        if not self._begun:
-            raise BadAnswer(_SILENT)
-        if not self.complete:
-            raise BadAnswer(_STOPPED)
-        return passed
-
-    def _passed(self, frame: bytes) -> bytes:
-        if self._begun and not _tells(frame):
-            return frame
-        lines = EventLines()
-        for data in (*lines.feed(frame), *lines.end()):
-            if data.startswith(_DONE):
-                if not self._begun:
-                    raise BadAnswer(_SILENT)
-                self.complete = True
-            elif data.strip():
-                self._learn(data)
-        return frame if self._begun else b""
-
-    def _learn(self, data: bytes) -> None:
+    def _learnt(self, data: bytes) -> bool:
+        if data.startswith(_DONE):
+            if self._waiting is not None:
+                raise BadAnswer(BEFORE_IT_BEGAN)
+            self.complete = True
+            return False
         try:
             event = _event.decode(data)
         except UNREADABLE as fault:
-            if self._begun:  # the caller's own reader may make something of it
-                return
+            if self._waiting is None:  # the caller's own reader may make something of it
+                return False
             raise error_of(data) or BadAnswer(f"an event of the provider's stream cannot be read: {fault}") from None
         if event.error != NULL:
             raise broken_off(event.error)
         if event.type == "error":
             raise broken_off(Raw(data))
-        self._begun = True
         if event.type.endswith((".done", ".completed")):
             self.complete = True
             self.usage = reported(event.usage) or self.usage
+        return True
 
 
 class _Event(msgspec.Struct):
@@ -85,11 +60,6 @@ class _Event(msgspec.Struct):
 
 
 _event = msgspec.json.Decoder(_Event)
-
-
-def _tells(data: bytes) -> bool:
-    """Whether there may be something to learn here. Quotes inside of texts are escaped, so texts do not match."""
-    return b'.done"' in data or b'.completed"' in data or _ERROR in data or _DONE in data
 
 
 class SpeechWitness:
@@ -138,64 +108,38 @@ class SpeechWitness:
         return passed
 
 
-class CompletionWitness:
+class CompletionWitness(Watching):
     """Watches a stream of the old completions; the usage that the caller did not ask for stays here."""
 
     def __init__(self, *, hide_usage: bool, choices: int) -> None:
-        self.usage: Usage | None = None
-        self.complete = False
+        super().__init__()
         self._hide = hide_usage
         self._choices = choices
         self._finished: set[int] = set()
-        self._frames = Frames()
-        self._waiting: list[bytes] | None = []
-        """The events before the first that says something; None from then on."""
 
-    def feed(self, data: bytes) -> bytes:
-        if self._waiting is None and data.endswith(_BLANK) and self._frames.empty and not _speaks_of(data):
-            return data
-        return b"".join([self._passed(frame) for frame in self._frames.feed(data)])
+    def _tells(self, data: bytes) -> bool:
+        return (
+            _DONE in data
+            or _ERROR in data
+            or (b'"usage"' in data and data.count(b'"usage"') != data.count(b'"usage":null'))
+            or b'finish_reason":"' in data
+            or b'finish_reason": "' in data
+        )
 
-    def end(self) -> bytes:
-        rest = self._frames.end()
-        passed = self._passed(rest + _BLANK) if rest.strip() else rest
-        if not self.complete and len(self._finished) < self._choices:
-            raise BadAnswer(_STOPPED)
-        if self._waiting is not None:
-            raise BadAnswer(_SILENT)
-        return passed
+    def _whole(self) -> bool:
+        return self.complete or len(self._finished) >= self._choices
 
-    def _passed(self, frame: bytes) -> bytes:
-        if self._waiting is None and not _speaks_of(frame):
-            return frame
-        speaks, shown = False, True
-        lines = EventLines()
-        for data in (*lines.feed(frame), *lines.end()):
-            if data.startswith(_DONE):
-                if self._waiting is not None:
-                    raise BadAnswer(_SILENT)
-                self.complete = True
-            elif data.strip():
-                chunk = self._learnt(data)
-                choices = chunk.choices or ()
-                speaks = speaks or any(choice.text or choice.finish_reason for choice in choices)
-                shown = shown and not (self._hide and chunk.usage != NULL and not choices)
-        if not shown:
-            return b""
-        if self._waiting is None:
-            return frame
-        self._waiting.append(frame)
-        if not speaks:
-            return b""
-        waited, self._waiting = b"".join(self._waiting), None
-        return waited
-
-    def _learnt(self, data: bytes) -> _Chunk:
+    def _learnt(self, data: bytes) -> bool:
+        if data.startswith(_DONE):
+            if self._waiting is not None:
+                raise BadAnswer(BEFORE_IT_BEGAN)
+            self.complete = True
+            return False
         try:
             chunk = _chunk.decode(data)
         except UNREADABLE as fault:
             if self._waiting is None:
-                return _Chunk()
+                return False
             raise error_of(data) or BadAnswer(f"an event of the provider's stream cannot be read: {fault}") from None
         if chunk.error != NULL:
             raise broken_off(chunk.error)
@@ -205,7 +149,9 @@ class CompletionWitness:
             if choice.finish_reason:
                 self._finished.add(choice.index or 0)
         self.usage = reported(chunk.usage) or self.usage
-        return chunk
+        choices = chunk.choices or ()
+        self._hidden = self._hidden or (self._hide and chunk.usage != NULL and not choices)
+        return any(choice.text or choice.finish_reason for choice in choices)
 
 
 class _Choice(msgspec.Struct):
@@ -221,13 +167,3 @@ class _Chunk(msgspec.Struct):
 
 
 _chunk = msgspec.json.Decoder(_Chunk)
-
-
-def _speaks_of(data: bytes) -> bool:
-    return (
-        _DONE in data
-        or _ERROR in data
-        or (b'"usage"' in data and data.count(b'"usage"') != data.count(b'"usage":null'))
-        or b'finish_reason":"' in data
-        or b'finish_reason": "' in data
-    )
