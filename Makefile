@@ -12,6 +12,7 @@ LOCKS := requirements
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 WEIGHTS := .cache/models/.small
+COMPILED := .venv-compiled
 
 # The operator's own uv where there is one; else a pinned one of ours inside the virtual environment.
 OWN_UV := $(shell command -v uv 2>/dev/null)
@@ -20,18 +21,23 @@ NEEDS_UV := $(if $(OWN_UV),,$(UV))
 
 # Without --no-build-isolation the build backend would be fetched anew, unpinned.
 SYNC = $(UV) pip sync --quiet --python $(BIN)/python --require-hashes
+# The same packages as in $(VENV): developers have the extra `speech` there.
+LOCK_COMPILED = $(LOCKS)/$(if $(wildcard $(INSTALLED_DEV)),speech,local).txt
+SYNC_COMPILED = $(UV) pip sync --quiet --python $(COMPILED)/bin/python --require-hashes
 EDITABLE = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
 
 .DELETE_ON_ERROR:
-.PHONY: help run install test check weights bench conformance prove console docs listings domain lock clean
+.PHONY: help run install test check weights compile bench conformance prove console docs listings domain lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 run: install  ## installs, fetches the local model's weights once, serves on PORT with its data in DATA
 	@$(BIN)/dirigent pull --data "$(DATA)"
-	@exec $(BIN)/dirigent serve --host "$(HOST)" --port "$(PORT)" --data "$(DATA)"
+	@if compiled=$$($(BIN)/python -m tools.compile program); then echo "serving with the compiled build"; \
+	elif test -e $(COMPILED); then echo "serving uncompiled: the compiled build is of other sources than these; make compile"; fi; \
+	exec $${compiled:-$(BIN)/dirigent} serve --host "$(HOST)" --port "$(PORT)" --data "$(DATA)"
 
 # Who has the tools of a developer keeps them: `make run` never takes them away again.
 install: $(if $(wildcard $(INSTALLED_DEV)),$(INSTALLED_DEV),$(INSTALLED))  ## .venv with the embedded defaults
@@ -48,9 +54,14 @@ weights: $(INSTALLED_DEV)
 	@test -e $(WEIGHTS) || { mkdir -p $(dir $(WEIGHTS)) && $(BIN)/dirigent pull smollm2-135m-instruct --exactly --data .cache && touch $(WEIGHTS); } \
 	  || echo "make: the small model's weights are not here; the tests that need them will skip"
 
-bench: $(INSTALLED_DEV) weights  ## the benchmarks, each as a table of ratios
+compile: install  ## compiles the modules that each request goes through, which `make run` takes from then on
+	@$(BIN)/python -m tools.compile check
+	@if $(BIN)/python -m tools.compile program >/dev/null; then echo "the compiled build is of these sources already"; \
+	else $(MAKE) --no-print-directory $(COMPILED); fi
+
+bench: $(INSTALLED_DEV) weights  ## the benchmarks, each as a table of ratios; PEERS=all measures other gateways too
 	@$(BIN)/python -m tools.ci.nginx
-	@$(BIN)/python -m benches.run
+	@$(BIN)/python -m benches.run $(if $(PEERS),--peers "$(PEERS)")
 
 prove: $(INSTALLED_DEV) weights  ## the slow proofs: kill storms, soaks, fuzzing
 	@$(BIN)/python -m tools.ci.verify --only-proofs
@@ -74,12 +85,13 @@ lock: $(BIN)/python $(NEEDS_UV)  ## pins every dependency with hashes; UPGRADE=-
 	$(COMPILE) $(LOCKS)/uv.in -o $(LOCKS)/uv.txt
 	$(COMPILE) $(LOCKS)/build.in -o $(LOCKS)/build.txt
 	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt -o $(LOCKS)/base.txt
-	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local -o $(LOCKS)/local.txt
-	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --extra speech -o $(LOCKS)/speech.txt
-	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --extra speech --group dev -o $(LOCKS)/dev.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --extra postgres -o $(LOCKS)/local.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --extra speech --extra postgres -o $(LOCKS)/speech.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --extra speech --extra postgres --group dev -o $(LOCKS)/dev.txt
+	$(COMPILE) $(LOCKS)/compile.in -c $(LOCKS)/dev.txt -o $(LOCKS)/compile.txt
 
 clean:  ## removes what can be made again; the data folder stays
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COMPILED) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(INSTALLED): $(LOCKS)/local.txt $(LOCKS)/build.txt pyproject.toml | $(BIN)/python $(NEEDS_UV)
 	@echo "installing Dirigent with its embedded defaults into $(VENV) …"
@@ -92,6 +104,18 @@ $(INSTALLED_DEV): $(LOCKS)/dev.txt $(LOCKS)/build.txt pyproject.toml | $(BIN)/py
 	@$(SYNC) $(LOCKS)/dev.txt $(LOCKS)/build.txt
 	@$(EDITABLE)
 	@touch $@
+
+# An installation of its own and no editable one: whatever changes in src is compiled anew before it runs there. Only its
+# program says whether it is of these sources, so the rule above asks it; once built, the compiler's packages go again.
+.PHONY: $(COMPILED)
+$(COMPILED): | $(NEEDS_UV)
+	@echo "installing Dirigent's dependencies and what compiles it into $(COMPILED) …"
+	@test -x $(COMPILED)/bin/python || $(BIN)/python -m venv --without-pip $(COMPILED)
+	@$(SYNC_COMPILED) $(LOCK_COMPILED) $(LOCKS)/build.txt $(LOCKS)/compile.txt
+	@$(COMPILED)/bin/python -m tools.compile build
+	@$(SYNC_COMPILED) $(LOCK_COMPILED)
+	@$(UV) pip install --quiet --python $(COMPILED)/bin/python --no-deps --reinstall $(COMPILED)/wheels/*.whl
+	@$(COMPILED)/bin/python -m tools.compile seal
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: no Python found; install Python 3.11 or newer, or say PYTHON=/path/to/python"; exit 1; }

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from dirigent.local.kit import KIT, SMALL
 
-__all__ = ["Memory", "Starts", "idle_memory", "import_seconds", "packages", "starts"]
+__all__ = ["Memory", "Starts", "free_port", "idle_memory", "import_seconds", "node", "packages", "starts", "weights"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _VENDOR = """\
@@ -95,10 +95,10 @@ def starts(rounds: int = 5) -> Starts:
     """Starts fresh nodes, one after the other."""
     told = Starts([], [], [])
     for _ in range(rounds):
-        with _node(_VENDOR) as (seconds, *_):
+        with node(_VENDOR) as (seconds, *_):
             told.without_model.append(seconds)
         if weights() is not None:
-            with _node(_LOCAL) as (seconds, began, port, key):
+            with node(_LOCAL) as (seconds, began, port, key):
                 told.with_model.append(seconds)
                 body = {"model": "local", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 1}
                 _call(port, key, "/v1/chat/completions", body)
@@ -109,23 +109,23 @@ def starts(rounds: int = 5) -> Starts:
 def idle_memory() -> list[Memory]:
     """Each process of nodes that have just answered and are idle again. Raises OSError on other systems than Linux."""
     found: list[Memory] = []
-    with _node(_VENDOR, workers=2) as (_, _, port, key):
+    with node(_VENDOR, workers=2) as (_, _, port, key):
         for _ in range(20):  # both workers have answered something
             _call(port, key, "/v1/models")
         time.sleep(1)
         found += [_memory(what, pid) for what, pid in _tree("parent of two workers", "one of two workers")]
-    with _node(_VENDOR) as (_, _, port, key):
+    with node(_VENDOR) as (_, _, port, key):
         _call(port, key, "/v1/models")
         time.sleep(1)
         found += [_memory(what, pid) for what, pid in _tree("the only worker", "?")]
     if weights() is not None:
-        with _node(_LOCAL) as (_, _, port, key):
+        with node(_LOCAL) as (_, _, port, key):
             body = {"model": "local", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 1}
             _call(port, key, "/v1/chat/completions", body)
             time.sleep(1)
             names = _tree("the only worker, embedded model beside it", "the embedded model's own process")
             found += [_memory(what, pid) for what, pid in names]
-    with _node(_SUBJECTS) as (_, _, port, key):
+    with node(_SUBJECTS) as (_, _, port, key):
         _call(port, key, "/api/v1/route/explain", {"model": "auto", "text": "Ist diese Klausel wirksam?"})
         time.sleep(1)
         names = _tree("the only worker, word table read", "the encoder's own process")
@@ -137,7 +137,7 @@ _running: list[subprocess.Popen[bytes]] = []
 
 
 @contextmanager
-def _node(config: str, *, workers: int = 1) -> Iterator[tuple[float, float, int, str]]:
+def node(config: str, *, workers: int = 1) -> Iterator[tuple[float, float, int, str]]:
     """A fresh node; seconds to its first 200, when it was started, its port and its key."""
     data = Path(tempfile.mkdtemp(prefix="dirigent-bench-"))
     (data / "dirigent.yaml").write_text(config, encoding="utf-8")
@@ -149,7 +149,7 @@ def _node(config: str, *, workers: int = 1) -> Iterator[tuple[float, float, int,
             (data / "models" / checked.name).symlink_to(checked)
     key = "dk-benchmark"
     (data / "first-key").write_text(key + "\n", encoding="utf-8")
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "dirigent", "serve", "--data", str(data), "--port", str(port)]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DIRIGENT_")}
     began = time.perf_counter()
@@ -170,7 +170,8 @@ def _node(config: str, *, workers: int = 1) -> Iterator[tuple[float, float, int,
         shutil.rmtree(data, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -49,6 +49,25 @@ def test_a_part_with_other_contents_leaves_every_other_byte(
     assert changed == written([*fields[:at], (name, filename, new), *fields[at + 1 :]], BOUNDARY)
 
 
+@given(fields=fields, name=names, new=some.binary(max_size=20))
+def test_a_field_that_joins_stands_in_front_and_leaves_every_other_byte(
+    fields: list[tuple[str, str | None, bytes]], name: str, new: bytes
+) -> None:
+    read = Form(written(fields, BOUNDARY), TYPE)
+
+    assert read.joined(name, new) == written([(name, None, new), *fields], BOUNDARY)
+
+
+@pytest.mark.parametrize(
+    "before", [b"", b"preamble\r\n", b"--" + BOUNDARY.encode()[:-1] + b"\r\n", b"x--" + BOUNDARY.encode() + b"\r\n"]
+)
+def test_a_field_joins_behind_what_stands_before_the_first_boundary(before: bytes) -> None:
+    joined = Form(before + form(("a", b"1")), TYPE).joined("model", b"m")
+
+    assert joined.startswith(before)
+    assert [(part.name, part.end - part.begin) for part in Form(joined, TYPE).parts] == [("model", 1), ("a", 1)]
+
+
 @pytest.mark.parametrize(
     "content_type",
     [

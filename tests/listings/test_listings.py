@@ -239,7 +239,17 @@ def test_every_line_is_found_under_its_key() -> None:
         vendor, _, name = key.partition("/")
         found, entry = listings.find(vendor, name), msgspec.json.decode(row, type=Entry)
         assert found is not None
-        assert msgspec.structs.replace(found, tasks=None) == entry
+        price = found.price and msgspec.structs.replace(found.price, cache_write_hour=None)
+        assert msgspec.structs.replace(found, tasks=None, price=price) == entry
+
+
+def test_what_is_kept_in_a_cache_for_an_hour_has_its_own_price() -> None:
+    entry = Listings().find("anthropic", "claude-fable-5")
+
+    assert entry is not None
+    assert entry.price is not None
+    assert entry.price.input == 10
+    assert (entry.price.cache_write, entry.price.cache_write_hour) == (Decimal("12.5"), Decimal(20))
 
 
 @given(st.text(st.characters()), st.text(st.characters()))

@@ -78,11 +78,16 @@ class Told(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def calculator(**settings: float) -> AsyncGenerator[Annex[Told], None]:
+async def calculator(*, finishes: bool = False, **settings: float) -> AsyncGenerator[Annex[Told], None]:
     """An annex that does odd things on request."""
     timing = {"idle": 60.0, "hangs": 20.0} | settings
     annex = Annex(
-        "the calculator", [sys.executable, "-c", CALCULATOR], Told, idle=timing["idle"], hangs=timing["hangs"]
+        "the calculator",
+        [sys.executable, "-c", CALCULATOR],
+        Told,
+        idle=timing["idle"],
+        hangs=timing["hangs"],
+        finishes=finishes,
     )
     try:
         yield annex
@@ -189,6 +194,32 @@ async def test_who_gives_up_in_the_middle_frees_the_annex_at_once() -> None:
 
         assert (await asyncio.wait_for(behind, 20)).text == "behind"
         assert await gone(sleeping), "native code cannot be interrupted, so its process is ended"
+
+
+async def test_an_annex_that_finishes_keeps_its_process_when_who_asked_gives_up() -> None:
+    async with calculator(finishes=True) as annex:
+        impatient = asyncio.create_task(annex.do(Ask("breathe")))
+        working = await started(annex)
+        never = asyncio.create_task(annex.do(Ask("crash")))
+        await asyncio.sleep(0)
+
+        impatient.cancel()
+        never.cancel()
+
+        assert (await asyncio.wait_for(annex.do(Ask("behind")), 20)).text == "behind"
+        assert annex.pid == working, "what had begun was finished, and what had not begun was dropped"
+
+
+async def test_closing_an_annex_that_finishes_refuses_what_it_does_and_what_waits() -> None:
+    async with calculator(finishes=True) as annex:
+        asks = [asyncio.create_task(annex.do(Ask("sleep"))) for _ in range(2)]
+        working = await started(annex)
+
+        await annex.close()
+
+        ended = await asyncio.gather(*asks, return_exceptions=True)
+        assert all(isinstance(error, Unavailable) for error in ended)
+        assert await gone(working)
 
 
 async def test_a_process_that_says_nothing_is_ended() -> None:

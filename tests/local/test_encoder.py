@@ -169,7 +169,7 @@ async def test_a_process_that_always_breaks_off_is_left_alone_after_three_times(
 
 async def test_a_process_that_hangs_is_ended() -> None:
     async with opened(Encoder(SILENT, hangs=0.3)) as encoder:
-        with pytest.raises(Unavailable, match=r"within 0\.3 seconds"):
+        with pytest.raises(Unavailable, match=r"said nothing for 0\.3 seconds"):
             await encoder.encode(["text"])
 
         assert encoder.pid is None

@@ -20,6 +20,8 @@ class Visit:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.bodies: list[bytes] = []
+        """Of the requests that were read."""
         self.gone = asyncio.Event()
         """Set when the client has closed it."""
 
@@ -27,7 +29,9 @@ class Visit:
         """The head and body of the next request; raises IncompleteReadError when the client has closed."""
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         length = next((int(line[16:]) for line in head.split("\r\n") if line.startswith("content-length: ")), 0)
-        return head, await self.reader.readexactly(length)
+        body = await self.reader.readexactly(length)
+        self.bodies.append(body)
+        return head, body
 
     def say(self, data: bytes) -> None:
         if not self.writer.is_closing():

@@ -21,10 +21,12 @@ class Taken:
 
     def __init__(self) -> None:
         self.told: list[Any] = []
+        self.fields: Sequence[tuple[bytes, bytes]] = ()
         self.over = asyncio.Event()
         self.spoken = asyncio.Event()
 
     def head(self, status: int, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        self.fields = fields
         self.told.append((status, list(fields)))
 
     def piece(self, data: bytes) -> None:
@@ -184,4 +186,38 @@ async def test_closing_a_flow_cuts_its_connection_and_nothing_more_is_told() -> 
             await one.visits[0].gone.wait()
         assert taken.told[1:] == [b"ab"]
         assert (client.resting, client.working) == (0, 0)
+    client.close()
+
+
+async def test_a_head_that_one_connection_has_read_is_known_on_all_of_them() -> None:
+    client = HttpClient()
+    async with provider(answering(OK, OK, OK)) as one:
+        await asyncio.gather(warmed(client, one), warmed(client, one))
+        assert client.resting == 2
+
+        answers = await asyncio.gather(pushed(client, one), pushed(client, one))
+
+        assert [answer.body for answer in answers] == [b"ok", b"ok"]
+        assert answers[0].fields is answers[1].fields
+    client.close()
+
+
+async def test_a_connection_with_a_head_of_its_own_tells_that_one() -> None:
+    heads = [b"HTTP/1.1 200 OK\r\nserver: %d\r\ncontent-length: 2\r\n\r\nok" % number for number in range(4)]
+    said = iter(heads)
+
+    async def manner(visit: Visit) -> None:
+        own = next(said)
+        while True:
+            await visit.request()
+            visit.say(own)
+
+    client = HttpClient()
+    async with provider(manner) as one:
+        await asyncio.gather(*(warmed(client, one) for _ in heads))
+
+        for _ in range(3):
+            answers = await asyncio.gather(*(pushed(client, one) for _ in heads))
+
+            assert {answer.fields[0] for answer in answers} == {(b"server", b"%d" % number) for number in range(4)}
     client.close()

@@ -85,8 +85,8 @@ async def test_a_provider_that_never_greets_times_out_on_the_connection() -> Non
 
     async with provider(silent) as vendor:
         call = HttpCall(Origin("127.0.0.1", vendor.origin.port, tls=True), "/")
-        with pytest.raises(TimedOut, match=r"could not be connected to within 0\.2 s"):
-            await HttpClient().open(call, Timeouts(connect=0.2))
+        with pytest.raises(TimedOut, match=r"could not be connected to within 0\.8 s"):
+            await HttpClient().open(call, Timeouts(connect=0.8))
         await asyncio.wait_for(vendor.visits[0].gone.wait(), 0.5)
 
 

@@ -17,9 +17,9 @@ import uvloop
 
 from tests.proofs.callers import LIMITS, Toll, fuzz_in_memory, fuzz_on_sockets
 from tests.proofs.dialogue import dialogue
+from tests.proofs.footprint import Footprint
 from tests.proofs.providers import fuzz_client
 from tests.proofs.reference import requests_in
-from tests.proofs.test_soak import Footprint
 from tests.proofs.wires import Memory
 
 SEED = 20_26

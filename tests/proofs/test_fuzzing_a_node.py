@@ -19,9 +19,9 @@ from tests.journeys.node import Node, node
 from tests.journeys.upstream import upstream
 from tests.proofs.callers import visit
 from tests.proofs.dialogue import dialogue
+from tests.proofs.footprint import Footprint
 from tests.proofs.reference import Fault, answers_in, requests_in
 from tests.proofs.replies import Ending, Reply, reply
-from tests.proofs.test_soak import Footprint
 from tests.upstream import DONE, answer, chunk, frames
 
 pytestmark = pytest.mark.prove

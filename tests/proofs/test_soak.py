@@ -1,95 +1,41 @@
-"""A minute of load with failures, in whole answers, streams and abandoned ones: nothing may stay behind."""
+"""Load with failures on both sides, whole and streamed, straight and through queues and routers: nothing stays behind.
+
+A minute unless SOAK_SECONDS says otherwise; SOAK_RATE is the calls a second, half of what the node takes unless given.
+An hour of it, `python -m benches.soak`, also says how memory grows.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import random
-import time
-from pathlib import Path
+import os
 
 import pytest
-from openai import APIError, AsyncOpenAI
 
-from tests.journeys.node import Node, node
-from tests.journeys.upstream import Manners, Upstream, upstream
+from benches.goals import LONG
+from benches.native import Missing
+from benches.soak import soaked
 
 pytestmark = pytest.mark.prove
 
-SECONDS = 60.0
-CALLERS = 16
-CONFIG = """\
-    providers:
-      shaky: {{type: compatible, base_url: "{shaky}"}}
-      steady: {{type: compatible, base_url: "{steady}"}}
-    models:
-      shaky: {{type: deployment, provider: shaky, name: s, price: {{input: 1, output: 2}}}}
-      steady: {{type: deployment, provider: steady, name: t, price: {{input: 1, output: 2}}}}
-      auto: {{type: router, candidates: [shaky], fallback: [steady], strategy: complexity}}
-    """
+SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
+RATE = float(os.environ.get("SOAK_RATE", "0")) or None
+MOST = 16.0
+"""Megabytes by which caches of a bounded size may fill in a minute: 250 bytes that each call left behind are more."""
 
 
-class Footprint:
-    """What a process holds: memory that is its own, and open files and sockets."""
+def test_load_with_failures_leaves_no_task_no_socket_and_no_place_behind() -> None:
+    try:
+        found = soaked(SECONDS, RATE, print)
+    except Missing as fault:
+        pytest.skip(str(fault))
 
-    def __init__(self, pid: int) -> None:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-        self.kilobytes = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
-        self.files = sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-
-
-async def call(client: AsyncOpenAI, number: int) -> str:
-    """One call of one of three sorts; returns how it ended."""
-    question = f"question {number}: what is a pipeline?"
-    if number % 3 == 0:
-        whole = await client.chat.completions.create(model="auto", messages=[{"role": "user", "content": question}])
-        return "answered" if whole.choices[0].message.content else "empty"
-    stream = await client.chat.completions.create(
-        model="auto", messages=[{"role": "user", "content": question}], stream=True
-    )
-    async for _ in stream:
-        if number % 3 == 1:
-            await stream.close()
-            return "left"
-    return "answered"
-
-
-async def load(one: Node, shaky: Upstream, seconds: float) -> dict[str, int]:
-    """Keeps all callers busy; one answer in twenty of the first candidate fails."""
-    ends: dict[str, int] = {}
-    until = time.monotonic() + seconds
-
-    async def caller(client: AsyncOpenAI, start: int) -> None:
-        number = start
-        while time.monotonic() < until:
-            shaky.manners.status = 500 if random.random() < 0.05 else 200
-            number += CALLERS
-            try:
-                end = await call(client, number)
-            except APIError as error:
-                end = f"refused: {error}"
-            ends[end] = ends.get(end, 0) + 1
-
-    async with one.async_openai(timeout=30) as client, asyncio.TaskGroup() as callers:
-        for start in range(CALLERS):
-            callers.create_task(caller(client, start))
-    return ends
-
-
-async def test_a_minute_of_load_with_failures_leaves_nothing_behind(tmp_path: Path) -> None:
-    async with upstream(Manners(pause=0.001)) as shaky, upstream(Manners(pause=0.001)) as steady:
-        with node(tmp_path / "data", CONFIG.format(shaky=shaky.url, steady=steady.url)) as one:
-            await load(one, shaky, 10)
-            await asyncio.sleep(2)
-            before = Footprint(one.process.pid)
-
-            ends = await load(one, shaky, SECONDS)
-            await asyncio.sleep(2)
-            after = Footprint(one.process.pid)
-
-    calls = sum(ends.values())
-    print(f"{calls} calls: {ends}")
-    print(f"memory {before.kilobytes} -> {after.kilobytes} kB; files {before.files} -> {after.files}")
-    assert set(ends) == {"answered", "left"}
-    assert calls > 1_000
-    assert after.files <= before.files + 2 * CALLERS  # connections that rest in the pools
-    assert after.kilobytes - before.kilobytes < 4_096
+    calls = sum(found.ends.values())
+    print(f"{calls} calls: {found.ends}; {found.behind} more were due while no caller was free")
+    first, last = found.megabytes
+    print(f"memory {first:.1f} -> {last:.1f} MB, {found.slope:+.1f} ± {found.margin:.1f} an hour")
+    assert found.left == {}
+    assert found.ends["broken"] == found.ends["silent"] == 0
+    assert found.ends["refused"] + found.ends["told"] < 0.05 * calls
+    assert found.ends["answered"] > 0.9 * calls > 1_000
+    assert last - first < MOST
+    if found.seconds >= LONG:
+        assert found.slope <= 1.0

@@ -18,7 +18,8 @@ The SDKs' own tests of their resources, as published and unchanged, sent through
 that is built from the SDK's types and refuses a request with a missing, an unknown or a wrongly typed field. Every
 client and transport that the tests bring is run: strict and loose, blocking, asyncio, aiohttp. *Not served* are tests
 of routes that the gateway says it does not have. The same tests go to the mock alone first: what fails there already is
-the mock's fault and counts nowhere else. Tests that send nothing, because the SDK refuses beforehand, are left out."""
+the mock's fault and counts nowhere else. Tests that send nothing, because the SDK refuses beforehand, are left out. The
+node's configuration names a default for requests that name no model, as the vendors have one of their own."""
 _TRANSLATED = """\
 The same tests where the model behind the name speaks the other vendor's format, so that each request and each answer is
 translated; these do not count in the rates above."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
+from dirigent.core.catalog import TASKS
 from tools.conformance.sources import Sdk, Unavailable, Workshop
 
 __all__ = ["Node", "configuration", "node", "vendor"]
@@ -22,6 +23,10 @@ __all__ = ["Node", "configuration", "node", "vendor"]
 ROOT = Path(__file__).resolve().parents[2]
 VENDOR_KEY = "the-vendors-own-key"
 """What the vendor wants to be shown; a gateway that passes its callers' keys on would be found out."""
+UNNAMED = "unnamed"
+"""The model that answers where a test names none."""
+_TASKS = {"anthropic": ("chat",)}
+"""What a vendor does, where that is not everything."""
 _PATIENCE = 120.0
 
 
@@ -67,12 +72,17 @@ def vendor(sdk: Sdk, workshop: Workshop) -> Iterator[int]:
 
 
 def configuration(kind: str, port: int, names: Iterable[str]) -> str:
-    """A node's configuration: every name is a deployment at one provider, the vendor on this port."""
+    """A node's configuration: every name is a deployment at one provider, the vendor on this port.
+
+    Vendors answer some requests that name no model by one of their own choice; here that is one called `unnamed`.
+    """
     provider = f"{{type: {kind}, base_url: 'http://127.0.0.1:{port}/v1', api_key: {{env: CONFORMANCE_KEY}}}}"
     models = (
-        f"  {json.dumps(name)}: {{type: deployment, provider: vendor, name: {json.dumps(name)}}}" for name in names
+        f"  {json.dumps(name)}: {{type: deployment, provider: vendor, name: {json.dumps(name)}}}"
+        for name in (*names, UNNAMED)
     )
-    return "\n".join([f"providers:\n  vendor: {provider}", "models:", *models, ""])
+    defaults = (f"  {task}: {UNNAMED}" for task in _TASKS.get(kind, TASKS))
+    return "\n".join([f"providers:\n  vendor: {provider}", "models:", *models, "defaults:", *defaults, ""])
 
 
 @contextmanager

@@ -111,6 +111,10 @@ class Dialect(Kind, frozen=True):
         """
         raise NotImplementedError
 
+    def kept_headers(self, headers: Mapping[bytes, bytes]) -> tuple[tuple[str, str], ...]:
+        """Those of a caller's headers that this dialect `forwards`."""
+        return tuple((name.decode(), headers[name].decode("latin-1")) for name in self.forwards if name in headers)
+
     def path(self, deployment: str, *, stream: bool) -> str:
         """Where a provider takes requests of this dialect, behind its base address."""
         raise NotImplementedError
@@ -168,6 +172,10 @@ class Dialect(Kind, frozen=True):
     def witness(self, *, hide_usage: bool, choices: int = 1) -> Witness:
         """A witness for one verbatim stream of so many choices; with `hide_usage` it learns the usage for itself."""
         raise NotImplementedError
+
+    def watching(self, request: Request) -> Witness:
+        """A witness for the verbatim stream that answers this request."""
+        return self.witness(hide_usage=not request.include_usage, choices=request.choices)
 
     def read_error(self, status: int, body: bytes, retry_after: float | None) -> DirigentError:
         """What a provider's refusal means in our own words."""

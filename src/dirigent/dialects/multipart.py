@@ -33,8 +33,10 @@ class Form:
 
     def __init__(self, body: bytes, content_type: str) -> None:
         """Raises Invalid where the body is no form, or not a whole one."""
+        boundary = _boundary(content_type)
         self.body = body
-        self.parts: Sequence[Part] = tuple(_parts(body, _boundary(content_type)))
+        self.parts: Sequence[Part] = tuple(_parts(body, boundary))
+        self._opening = b"--" + boundary
 
     def one(self, name: str) -> Part | None:
         """The only part of this name. Raises Invalid where there are several."""
@@ -59,6 +61,14 @@ class Form:
     def replaced(self, part: Part, contents: bytes) -> bytes:
         """The body with other contents in this part; every other byte stays as it came."""
         return b"".join((self.body[: part.begin], contents, self.body[part.end :]))
+
+    def joined(self, name: str, contents: bytes) -> bytes:
+        """The body with one more plain field, in front of the others; every other byte stays as it came."""
+        # the body may begin with words that mean nothing: the field stands where the first boundary does
+        at = 0 if self.body.startswith(self._opening) else self.body.find(b"\r\n" + self._opening) + 2
+        head = f'content-disposition: form-data; name="{_quoted(name)}"'.encode()
+        field = b"\r\n".join((self._opening, head, b"", contents, b""))
+        return b"".join((self.body[:at], field, self.body[at:]))
 
     def _text(self, part: Part) -> str:
         try:

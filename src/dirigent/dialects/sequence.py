@@ -44,7 +44,9 @@ class InSequence:
         self._waiting: list[Content] = []
 
     def take(self, event: Content) -> Iterator[Content]:
-        """What can be told now that `event` has come."""
+        """What can be told now that `event` has come; one that says nothing ends no block."""
+        if _silent(event):
+            return
         block = block_of(event)
         if self._waits(block):
             self._waiting.append(event)
@@ -61,6 +63,7 @@ class InSequence:
         order = {block: place for place, block in reversed(list(enumerate(map(block_of, waiting))))}
         for event in sorted(waiting, key=lambda each: order[block_of(each)]):
             yield from self._told(block_of(event), event)
+        self._end()
 
     def _waits(self, block: Block) -> bool:
         if block == self._open or self._open is None or self._open[0] != "call":
@@ -79,9 +82,23 @@ class InSequence:
         if block != self._open:
             if block[0] == "call" and block[1] in self._ended:  # blanks behind arguments that were whole
                 return
-            if self._open is not None and self._open[0] == "call":
-                self._ended.add(self._open[1])
-            self._open, self._arguments = block, []
+            self._end()
+            self._open = block
         if isinstance(event, ToolCallDelta):
             self._arguments.append(event.arguments)
         yield event
+
+    def _end(self) -> None:
+        if self._open is not None and self._open[0] == "call":
+            self._ended.add(self._open[1])
+        self._open, self._arguments = None, []
+
+
+def _silent(event: Content) -> bool:
+    match event:
+        case TextDelta(text=text) | RefusalDelta(text=text):
+            return not text
+        case ReasoningDelta():
+            return not (event.text or event.signature or event.sealed or event.id)
+        case ToolCallDelta():  # that there is a call is something
+            return False

@@ -18,6 +18,8 @@ from dirigent.listings.modes import tasks_of
 __all__ = ["Entry", "Listings", "Package", "Provenance"]
 
 _TABLE = Path(__file__).with_name("table.txt")
+_HOUR = "cache_write_1h"
+"""The rate at which a vendor keeps what is written to its cache for an hour."""
 _PROVENANCE = b"#"  # sorts before every vendor, and no vendor is called so
 
 _entry = msgspec.json.Decoder(Entry)
@@ -48,7 +50,10 @@ class Listings:
             return None
         entry = _entry.decode(row)
         tasks = tasks_of(entry.mode, name, converses=entry.context_window is not None)
-        return entry if tasks is None else msgspec.structs.replace(entry, tasks=tasks)
+        price, hour = entry.price, entry.rates.get(_HOUR)
+        if price is not None and hour is not None:
+            price = msgspec.structs.replace(price, cache_write_hour=hour)
+        return msgspec.structs.replace(entry, tasks=tasks, price=price)
 
     def names(self, vendor: str) -> list[str]:
         """The names that are listed for `vendor`, sorted; empty where the vendor is not in the table."""

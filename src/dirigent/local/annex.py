@@ -50,18 +50,20 @@ class Annex(Generic[Result]):
         idle: float = 300.0,
         hangs: float = 300.0,
         waiting: int = 8,
+        finishes: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """`name` is how people know it, such as `the voice`; `command` starts it; `result` is what its work comes to.
 
         After `idle` seconds without work it is ended; after `hangs` seconds without a word it counts as hung. Where
-        `waiting` asks wait already, one more is refused. It sees `environment` and nothing else of ours: what strangers
+        `waiting` asks wait already, one more is refused. An annex that `finishes` does work to its end although its
+        asker has left: the right thing for short work. It sees `environment` and nothing else of ours: what strangers
         send is decoded there, and no provider's key is within its reach.
         """
         self._name = name
         self._command = command
         self._result: msgspec.msgpack.Decoder[Result] = msgspec.msgpack.Decoder(result)
-        self._idle, self._hangs, self._most = idle, hangs, waiting
+        self._idle, self._hangs, self._most, self._finishes = idle, hangs, waiting, finishes
         self._environment = {"PATH": os.defpath, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._environment.update(environment or {})
         self._process: asyncio.subprocess.Process | None = None
@@ -69,6 +71,8 @@ class Annex(Generic[Result]):
         """Processes that were ended and may not have left yet."""
         self._turn = asyncio.Lock()
         self._asks = 0
+        self._last: asyncio.Task[Result] | None = None
+        """What is done or was done last, where it is done to its end."""
         self._crashes: deque[float] = deque(maxlen=_CRASHES)
         self._leaving: asyncio.TimerHandle | None = None
         self._closed = False
@@ -83,6 +87,7 @@ class Annex(Generic[Result]):
 
         Cancelling is safe: who still waits leaves the line, and work under way is ended together with the process,
         because native code cannot be interrupted and may have minutes before it; a new process costs about a second.
+        Where this annex `finishes`, whoever comes next waits for the end of that work instead.
         Raises Invalid where the ask is at fault, else Unavailable.
         """
         if self._asks > self._most:
@@ -90,7 +95,7 @@ class Annex(Generic[Result]):
         self._asks += 1
         try:
             async with self._turn:
-                return await self._do(ask)
+                return await (self._to_its_end(ask) if self._finishes else self._do(ask))
         finally:
             self._asks -= 1
 
@@ -100,8 +105,16 @@ class Annex(Generic[Result]):
         self._end()
         async with self._turn:  # who has it or waits for it is refused first
             self._end()
+        if self._last is not None:
+            await asyncio.wait({self._last})
         for process in self._ended:
             await process.wait()
+
+    async def _to_its_end(self, ask: msgspec.Struct) -> Result:
+        if self._last is not None:
+            await asyncio.wait({self._last})
+        self._last = asyncio.create_task(self._do(ask))
+        return await asyncio.shield(self._last)
 
     async def _do(self, ask: msgspec.Struct) -> Result:
         if self._closed:

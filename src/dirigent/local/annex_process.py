@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import msgspec
 
 from dirigent.core.errors import Invalid, Unavailable, Unsupported
 from dirigent.local.annex_message import LENGTH, Alive, Done, Failure, Refused, Word
-from dirigent.local.tether import end_with
+from dirigent.local.tether import end_with, step_back
 
 __all__ = ["Breathe", "inhabit"]
 
@@ -24,10 +22,10 @@ _NICENESS = 5
 Ask = TypeVar("Ask")
 
 
-def inhabit(ask: type[Ask], work: Callable[[Ask, Breathe], msgspec.Struct]) -> None:
+def inhabit(ask: type[Ask], work: Callable[[Ask, Breathe], msgspec.Struct], *, niceness: int = _NICENESS) -> None:
     """Answers every ask on the standard input with what `work` makes of it. Is the whole life of the process."""
     end_with(int(sys.argv[1]))
-    _step_back()
+    step_back(niceness)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever native code may print goes to the log, not between two messages
     _serve(sys.stdin.buffer, answers, msgspec.msgpack.Decoder(ask), work)
@@ -56,11 +54,3 @@ def _serve(
             say(Failure(fault.message))
         except Exception as fault:  # noqa: BLE001 - whatever the engine raises belongs to this one ask
             say(Failure(f"{type(fault).__name__}: {fault}"))
-
-
-def _step_back() -> None:
-    """Lets the gateway go first, and lets the kernel end us rather than it when memory runs out."""
-    with contextlib.suppress(OSError):
-        os.nice(_NICENESS)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")

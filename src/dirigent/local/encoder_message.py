@@ -1,10 +1,10 @@
-"""What the gateway and the encoder's process say to each other."""
+"""What the gateway asks the encoder's process, and what that gives back."""
 
 from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Ask", "Failure", "Vectors"]
+__all__ = ["Ask", "Vectors"]
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
@@ -14,13 +14,7 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     texts: tuple[str, ...]
 
 
-class Vectors(msgspec.Struct, frozen=True, array_like=True, tag=True):
+class Vectors(msgspec.Struct, frozen=True, array_like=True):
     """A vector for each text of the ask: floats of 32 bits, little-endian, unit length."""
 
     vectors: tuple[bytes, ...]
-
-
-class Failure(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Why a text could not be encoded."""
-
-    words: str

@@ -6,7 +6,6 @@ until SIGTERM, the end of its input or the end of its parent.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -19,7 +18,7 @@ import msgspec
 import xllamacpp
 
 from dirigent.local.launch import Launch, Listening, Refusal
-from dirigent.local.tether import end_with
+from dirigent.local.tether import end_with, step_back
 
 __all__ = ["main"]
 
@@ -35,7 +34,7 @@ def main() -> None:
     start = os.fstat(log).st_size
     os.dup2(log, 1)
     os.dup2(log, 2)
-    _step_back(launch.tuning.niceness)
+    step_back(launch.tuning.niceness)
     try:
         # bound to a name for as long as we serve: the server ends with its last reference
         server = xllamacpp.Server(_parameters(launch))
@@ -71,14 +70,6 @@ def _parameters(launch: Launch) -> xllamacpp.CommonParams:
     p.ui = False
     p.endpoint_metrics = p.endpoint_slots = True
     return p
-
-
-def _step_back(niceness: int) -> None:
-    """Lets the gateway go first, and lets the kernel end us rather than it when memory runs out."""
-    with contextlib.suppress(OSError):
-        os.nice(niceness)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
 def _say(voice: int, words: Listening | Refusal) -> None:

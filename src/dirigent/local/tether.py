@@ -1,16 +1,18 @@
-"""Ties a process to its parent: it ends when the parent ends, however the parent ends.
+"""A process and its parent: it ends when the parent ends, however the parent ends, and lets the parent go first.
 
 As a command, `python -m dirigent.local.tether PARENT COMMAND…` becomes COMMAND and keeps the tie.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
-__all__ = ["end_with", "tied"]
+__all__ = ["end_with", "step_back", "tied"]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -25,6 +27,14 @@ def end_with(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(how), 0, 0, 0)
     if os.getppid() != parent:  # it died before the tie was made, so no signal would ever come
         raise SystemExit(f"process {parent}, which started this one, is gone")
+
+
+def step_back(niceness: int) -> None:
+    """Lets the gateway go first, and lets the kernel end us rather than it when memory runs out."""
+    with contextlib.suppress(OSError):
+        os.nice(niceness)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")
 
 
 def tied(command: list[str]) -> list[str]:

@@ -5,32 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from math import inf
-from typing import Protocol
 
-from dirigent.core.errors import BadAnswer, Failed, TimedOut, Unavailable
+from dirigent.core.errors import BadAnswer, Failed, Unavailable
 from dirigent.core.ports import Timeouts
+from dirigent.net.line import Line, overdue
 from dirigent.net.sweep import Sweep
 
-__all__ = ["Answer", "Line"]
+__all__ = ["Answer"]
 
 _UNREAD = 256 * 1024
 _WHOLE = 64 * 1024 * 1024
-
-
-class Line(Protocol):
-    """What an answer needs of the connection that brings it."""
-
-    def drop(self) -> None:
-        """Cuts the connection at once."""
-        ...
-
-    def pause(self) -> None:
-        """Reads no more for now."""
-        ...
-
-    def resume(self) -> None:
-        """Reads on."""
-        ...
 
 
 class Answer:
@@ -190,15 +174,8 @@ class Answer:
         """Gives up when a wait or the whole time is over."""
         if now < self._expires and now < self._ends:
             return
-        waits, peer = self._timeouts, self._peer
-        if now >= self._ends:
-            words = f"the answer of {peer} was not complete within {waits.total:g} s"
-        elif self.status:
-            words = f"{peer} fell silent in the middle of its answer for {waits.idle:g} s"
-        else:
-            words = f"{peer} did not begin to answer within {waits.first_byte:g} s"
         self._line.drop()
-        self.fail(TimedOut(words))
+        self.fail(overdue(self._peer, self._timeouts, whole=now >= self._ends, begun=self.status != 0))
 
     # ------------------------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,6 @@ import ssl
 from functools import lru_cache
 from pathlib import Path
 
-import msgspec
-
 from dirigent.core.errors import Misconfigured, Unavailable
 from dirigent.core.ports import HttpCall, HttpTaker, Origin, Timeouts
 from dirigent.net.answer import Answer
@@ -27,13 +25,16 @@ _LINES = 1024
 """Heads that are kept ready; a node has a handful of deployments, each with the same head for all its requests."""
 
 
-class _Line(msgspec.Struct, frozen=True):
+class _Line:
     """A head that is ready to be sent, and where connections wait for it."""
 
-    headers: tuple[tuple[str, str], ...]
-    origin: Origin
-    head: bytes
-    stack: Stack
+    __slots__ = ("head", "headers", "origin", "stack")
+
+    def __init__(self, headers: tuple[tuple[str, str], ...], origin: Origin, head: bytes, stack: Stack) -> None:
+        self.headers = headers
+        self.origin = origin
+        self.head = head
+        self.stack = stack
 
 
 class HttpClient:
@@ -136,6 +137,7 @@ class HttpClient:
                 sweep,
                 stack.put,
                 stack.forget,
+                stack.known,
             )
 
         return await dial(origin, proxy, self._context, fresh, patience)

@@ -16,7 +16,7 @@ from dirigent.net.answer import Answer
 from dirigent.net.flow import Flow
 from dirigent.net.sweep import Sweep
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "Known"]
 
 _HEAD = 64 * 1024
 _FIELDS = 200
@@ -43,6 +43,15 @@ class _Form(msgspec.Struct, frozen=True):
     fields: list[tuple[bytes, bytes]]
 
 
+class Known:
+    """The form of the last head that was read, shared by all connections to one origin."""
+
+    __slots__ = ("form",)
+
+    def __init__(self) -> None:
+        self.form: _Form | None = None
+
+
 class Connection(asyncio.Protocol):
     """The client's end of one connection: `spare` gets it when it may carry another exchange, `lost` when it ends."""
 
@@ -56,6 +65,7 @@ class Connection(asyncio.Protocol):
         "_form",
         "_interim",
         "_keep",
+        "_known",
         "_left",
         "_lost",
         "_opening",
@@ -74,7 +84,12 @@ class Connection(asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(
-        self, peer: str, sweep: Sweep, spare: Callable[[Connection], None], lost: Callable[[Connection], None]
+        self,
+        peer: str,
+        sweep: Sweep,
+        spare: Callable[[Connection], None],
+        lost: Callable[[Connection], None],
+        known: Known | None = None,
     ) -> None:
         self._peer = peer
         self._sweep = sweep
@@ -92,7 +107,8 @@ class Connection(asyncio.Protocol):
         self._barren = 0
         """Bytes since the last one of a body."""
         self._opening = b""
-        self._form: _Form | None = None
+        self._known = known or Known()
+        self._form = self._known.form
         self.closed = False
         self.since = 0.0
         """When it went to the pool, in the sweep's time."""
@@ -184,7 +200,7 @@ class Connection(asyncio.Protocol):
         begin, total = 0, len(data)
         while True:
             at = data.find(b"\r", begin, begin + 4)
-            size = _SIZES.get(data[begin:at])
+            size = _SIZES.get(data[begin:at]) if at >= 0 else None
             if size is None:
                 break
             end = at + 2 + size
@@ -202,8 +218,10 @@ class Connection(asyncio.Protocol):
         before, after = form.before, form.after
         begin = len(before)
         end = data.find(b"\r", begin, begin + 13)
+        if end < 0 or not data.startswith(before) or not data.startswith(after, end):
+            return False
         digits = data[begin:end]
-        if end < 0 or not digits.isdigit() or not data.startswith(before) or not data.startswith(after, end):
+        if not digits.isdigit():
             return False
         body, length = data[end + len(after) :], int(digits)
         if len(body) > length:  # more than was asked for: llhttp shall say what it is
@@ -242,7 +260,10 @@ class Connection(asyncio.Protocol):
         found = _LENGTH.search(data, 0, end)
         if end >= 4 and found and data.startswith(b"HTTP/1.1 200") and b"ransfer-" not in data[:end]:
             fields = [field for field in answer.fields if field[0].lower() != b"content-length"]  # the next has another
-            self._form = _Form(data[: found.start(1)], data[found.end(1) : end], fields)
+            before, after, known = data[: found.start(1)], data[found.end(1) : end], self._known.form
+            if known is None or known.before != before or known.after != after:
+                known = self._known.form = _Form(before, after, fields)
+            self._form = known  # the same for all connections, so that whoever has read its fields knows them again
 
     def eof_received(self) -> None:
         self.closed = True  # the transport closes itself now, and the pool must not give this connection out meanwhile

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Protocol
 
-from dirigent.core.errors import Failed, TimedOut
+from dirigent.core.errors import Failed
 from dirigent.core.ports import HttpTaker, Timeouts
+from dirigent.net.line import Line, overdue
 from dirigent.net.sweep import Sweep
 
-__all__ = ["Flow", "Line"]
-
-
-class Line(Protocol):
-    """What a flow needs of the connection that carries it."""
-
-    def drop(self) -> None:
-        """Cuts it at once."""
-        ...
-
-    def pause(self) -> None:
-        """Reads no more for now."""
-        ...
-
-    def resume(self) -> None:
-        """Reads on."""
-        ...
+__all__ = ["Flow"]
 
 
 class Flow:
@@ -34,6 +18,7 @@ class Flow:
     __slots__ = (
         "_ends",
         "_expires",
+        "_idle",
         "_line",
         "_peer",
         "_sweep",
@@ -54,6 +39,7 @@ class Flow:
         self._timeouts = timeouts
         self._taker: HttpTaker | None = taker
         self._ends = ends
+        self._idle = timeouts.idle
         self.bodiless = False
         self.fields: list[tuple[bytes, bytes]] = []
         self.status = 0
@@ -72,7 +58,7 @@ class Flow:
     def resume(self) -> None:
         """Reads on."""
         if self._taker is not None:
-            self._expires = self._sweep.ahead + self._timeouts.idle
+            self._expires = self._sweep.ahead + self._idle
             self._line.resume()
 
     def close(self) -> None:
@@ -86,14 +72,14 @@ class Flow:
 
     def begin(self, status: int) -> None:
         """Takes the head, whose fields are in `fields`."""
-        self._expires = self._sweep.ahead + self._timeouts.idle
+        self._expires = self._sweep.ahead + self._idle
         self.status = status
         if self._taker is not None:
             self._taker.head(status, self.fields)
 
     def receive(self, piece: bytes) -> None:
         """Takes a piece of the body."""
-        self._expires = self._sweep.ahead + self._timeouts.idle
+        self._expires = self._sweep.ahead + self._idle
         if self._taker is not None:
             self._taker.piece(piece)
 
@@ -115,13 +101,6 @@ class Flow:
         """Gives up when a wait or the whole time is over."""
         if now < self._expires and now < self._ends:
             return
-        waits, peer = self._timeouts, self._peer
-        if now >= self._ends:
-            words = f"the answer of {peer} was not complete within {waits.total:g} s"
-        elif self.status:
-            words = f"{peer} fell silent in the middle of its answer for {waits.idle:g} s"
-        else:
-            words = f"{peer} did not begin to answer within {waits.first_byte:g} s"
         self.touched = True  # it was given all its time: asking again is not this client's decision
         self._line.drop()
-        self.fail(TimedOut(words))
+        self.fail(overdue(self._peer, self._timeouts, whole=now >= self._ends, begun=self.status != 0))

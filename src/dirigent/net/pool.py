@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dirigent.core.ports import Origin
-from dirigent.net.connection import Connection
+from dirigent.net.connection import Connection, Known
 
 __all__ = ["Pool", "Stack"]
 
@@ -11,11 +11,12 @@ __all__ = ["Pool", "Stack"]
 class Stack:
     """Idle connections to one origin: the youngest is taken first."""
 
-    __slots__ = ("_count", "idle")
+    __slots__ = ("_count", "idle", "known")
 
     def __init__(self, count: int) -> None:
         self._count = count
         self.idle: list[Connection] = []
+        self.known = Known()
 
     def take(self) -> Connection | None:
         """A connection that was open a moment ago; None where there is none."""

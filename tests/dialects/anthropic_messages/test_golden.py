@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,12 +12,12 @@ from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from dirigent.core.errors import DirigentError, RateLimited, TooLong, Unavailable
-from dirigent.core.events import Event, Finished, TextDelta, UsageReported, folded
+from dirigent.core.events import Event, TextDelta, folded
 from dirigent.core.messages import Reasoning, Request, Response, Text, ToolCall
 from dirigent.core.usage import Usage
 from dirigent.dialects.anthropic_messages import AnthropicMessages
+from tests.dialects.exchanges import Exchanges
 
-GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "anthropic_messages"
 DIALECT = AnthropicMessages()
 EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 
@@ -113,22 +112,8 @@ def meaning(response: Response) -> Said:
     )
 
 
-def stream(name: str) -> bytes:
-    return (GOLDEN / f"{name}.sse").read_bytes()
-
-
-def body(name: str) -> bytes:
-    return (GOLDEN / f"{name}.json").read_bytes()
-
-
-def cut(data: bytes, size: int) -> list[bytes]:
-    return [data[at : at + size] for at in range(0, len(data), size)]
-
-
-def read(data: bytes, size: int = 65536) -> list[Event]:
-    """The events of a stream that arrives in pieces of this size."""
-    reader = DIALECT.reader()
-    return [event for piece in cut(data, size) for event in reader.feed(piece)] + list(reader.end())
+EXCHANGES = Exchanges(DIALECT, meaning, STREAMS, BROKEN, WHOLE)
+stream, body, read = EXCHANGES.stream, EXCHANGES.body, EXCHANGES.read
 
 
 def asking() -> Request:
@@ -169,37 +154,6 @@ def accumulated(events: Iterable[dict[str, Any]]) -> Message:
     message = Message.model_validate(snapshot.model_dump())
     assert isinstance(message, Message)
     return message
-
-
-def test_each_file_is_read_by_a_test() -> None:
-    assert {path.stem for path in GOLDEN.glob("*.sse")} == STREAMS.keys() | BROKEN.keys()
-    assert {path.stem for path in GOLDEN.glob("*.json")} == WHOLE.keys()
-
-
-@pytest.mark.parametrize("size", [1, 5, 65536])
-@pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_means_what_its_provider_meant(name: str, size: int) -> None:
-    said, usage = STREAMS[name]
-
-    response = folded(read(stream(name), size))
-
-    assert meaning(response) == said
-    assert response.usage == usage
-
-
-@pytest.mark.parametrize("ending", [b"\r\n", b"\r"])
-@pytest.mark.parametrize("name", STREAMS)
-def test_line_ends_do_not_matter(name: str, ending: bytes) -> None:
-    assert read(stream(name).replace(b"\n", ending)) == read(stream(name))
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_the_answer_is_finished_once_and_only_usage_comes_afterwards(name: str) -> None:
-    events = read(stream(name))
-
-    last = [type(event) for event in events].index(Finished)
-    assert all(isinstance(event, UsageReported) for event in events[last + 1 :])
-    assert sum(isinstance(event, Finished) for event in events) == 1
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -259,37 +213,6 @@ def test_the_shape_of_what_is_written_keeps_anthropics_rules(name: str) -> None:
     assert not blocks or blocks[-1][0] == "content_block_stop"
 
 
-@pytest.mark.parametrize("size", [1, 5, 65536])
-@pytest.mark.parametrize("name", STREAMS)
-def test_verbatim_every_byte_goes_on_and_the_same_usage_is_learnt(name: str, size: int) -> None:
-    _, usage = STREAMS[name]
-    data = stream(name)
-    witness = DIALECT.witness(hide_usage=True)
-
-    passed = b"".join([witness.feed(piece) for piece in cut(data, size)]) + witness.end()
-
-    assert passed == data
-    assert witness.usage == usage
-
-
-@pytest.mark.parametrize("size", [1, 65536])
-@pytest.mark.parametrize("name", BROKEN)
-def test_an_error_in_a_stream_is_told_as_one_and_what_came_before_it_stays(name: str, size: int) -> None:
-    kind, words, before = BROKEN[name]
-    data = stream(name)
-    reader, witness = DIALECT.reader(), DIALECT.witness(hide_usage=True)
-
-    events, told = until_it_fails(reader.feed, cut(data, size), reader.end)
-    passed, watched = until_it_fails(lambda piece: [witness.feed(piece)], cut(data, size), lambda: [witness.end()])
-
-    assert (type(told), type(watched)) == (kind, kind)
-    assert words in told.message
-    assert told.message == watched.message
-    assert size > 1 or [event for event in events if not isinstance(event, UsageReported)] == before
-    assert size > 1 or (b"".join(passed) == b"") == (before == [])
-    assert b'"error"' not in b"".join(passed)
-
-
 @pytest.mark.parametrize("name", STREAMS)
 def test_the_seals_of_a_verbatim_answer_are_found(name: str) -> None:
     said, _ = STREAMS[name]
@@ -298,34 +221,6 @@ def test_the_seals_of_a_verbatim_answer_are_found(name: str) -> None:
     assert [found.decode() for found in DIALECT.seals.findall(stream(name))] == [
         signature or seal for _, signature, seal in said.thoughts
     ]
-
-
-T = TypeVar("T")
-
-
-def until_it_fails(
-    feed: Callable[[bytes], Iterable[T]], pieces: Iterable[bytes], end: Callable[[], Iterable[T]]
-) -> tuple[list[T], DirigentError]:
-    """What came out before the error, and the error."""
-    came: list[T] = []
-    try:
-        for piece in pieces:
-            came += feed(piece)
-        came += end()
-    except DirigentError as error:
-        return came, error
-    raise AssertionError("it did not fail")
-
-
-@pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_answer_means_what_its_provider_meant(name: str) -> None:
-    said, usage = WHOLE[name]
-
-    response = folded(DIALECT.read_response(body(name)))
-
-    assert meaning(response) == said
-    assert response.usage == usage
-    assert DIALECT.usage_of(body(name)) == usage
 
 
 @pytest.mark.parametrize("name", WHOLE)

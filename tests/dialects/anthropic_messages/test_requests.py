@@ -156,10 +156,10 @@ def test_a_body_that_is_counted_leaves_out_what_only_an_answer_has() -> None:
 def test_the_headers_that_belong_to_a_request_go_with_it_and_no_others() -> None:
     headers = {b"anthropic-beta": b"a,b", b"anthropic-version": b"2023-06-01", b"x-api-key": b"secret", b"cookie": b"c"}
 
-    wire = DIALECT.read_request(body_of(), "/v1/messages", headers).wire
+    request = DIALECT.read_request(body_of(), "/v1/messages", headers)
 
-    assert wire is not None
-    assert wire.headers == (("anthropic-beta", "a,b"), ("anthropic-version", "2023-06-01"))
+    assert request.headers == (("anthropic-beta", "a,b"), ("anthropic-version", "2023-06-01"))
+    assert request.changed().headers == request.headers
 
 
 def test_verbatim_nothing_changes_but_the_name_of_the_model() -> None:

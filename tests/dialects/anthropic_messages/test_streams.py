@@ -109,6 +109,19 @@ def test_what_waited_for_a_call_is_told_as_soon_as_that_is_whole() -> None:
     assert b"Meanwhile" in said
 
 
+def test_what_says_nothing_ends_no_block() -> None:
+    nothing = (TextDelta(""), RefusalDelta(""), ReasoningDelta())
+
+    events = told([call(0, "", "f"), *nothing, call(0, '{"a":1}'), *nothing, call(0, " "), Finished("tool_calls")])
+
+    assert [event["type"] for event in events if "block" in event["type"]] == [
+        "content_block_start",
+        "content_block_delta",
+        "content_block_delta",
+        "content_block_stop",
+    ]
+
+
 fragments = some.lists(some.text('ab{}":1 \\n', max_size=5), min_size=1, max_size=4)
 blocks = some.lists(
     some.one_of(
@@ -361,6 +374,18 @@ def test_the_usage_of_the_beginning_comes_with_the_first_content_and_not_before(
                 {"cache_read_input_tokens": 90, "output_tokens": 9},
             ],
             Usage(100, 9, 90, 6),
+        ),
+        (
+            [
+                {
+                    "input_tokens": 4,
+                    "cache_creation_input_tokens": 6,
+                    "cache_creation": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 4},
+                    "output_tokens": 1,
+                },
+                {"cache_creation_input_tokens": 6, "output_tokens": 9},
+            ],
+            Usage(10, 9, 0, 6, cache_write_hour_tokens=4),
         ),
         ([None, None], None),
         ([{"input_tokens": 5}, None], None),

@@ -17,7 +17,8 @@ from dirigent.core.events import Event, TextDelta, folded
 from dirigent.core.messages import Reasoning, Request, Response, Text, ToolCall
 from dirigent.core.usage import Usage
 from dirigent.dialects.bedrock_converse import BedrockConverse
-from tests.dialects.bedrock_converse.wire import body, stream
+from tests.dialects.bedrock_converse.wire import framed_stream
+from tests.dialects.exchanges import Exchanges
 
 DIALECT = BedrockConverse()
 SERVICE = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime")
@@ -100,13 +101,18 @@ def meaning(response: Response) -> Said:
     )
 
 
-def cut(data: bytes, size: int) -> list[bytes]:
-    return [data[at : at + size] for at in range(0, len(data), size)]
-
-
-def read(data: bytes, size: int = 65536) -> list[Event]:
-    reader = DIALECT.reader()
-    return [event for piece in cut(data, size) for event in reader.feed(piece)] + list(reader.end())
+EXCHANGES = Exchanges(
+    DIALECT,
+    meaning,
+    STREAMS,
+    BROKEN,
+    WHOLE,
+    others=frozenset(("malformed",)),
+    unwatched=frozenset(("malformed",)),
+    suffix="events",
+    framed=framed_stream,
+)
+stream, body, read = EXCHANGES.stream, EXCHANGES.body, EXCHANGES.read
 
 
 def asking() -> Request:
@@ -124,68 +130,6 @@ def parsed(data: bytes) -> list[dict[str, Any]]:
     buffer.add_data(data)
     output = SERVICE.operation_model("ConverseStream").get_event_stream_output()
     return [parser._event_stream_parser.parse(event.to_response_dict(), output) for event in buffer]
-
-
-@pytest.mark.parametrize("name", STREAMS)
-@pytest.mark.parametrize("size", [1, 7, 65536])
-def test_a_stream_is_read_rightly_however_it_is_cut(name: str, size: int) -> None:
-    said, usage = STREAMS[name]
-
-    response = folded(read(stream(name), size))
-
-    assert meaning(response) == said
-    assert response.usage == usage
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_goes_by_verbatim_and_its_usage_is_learnt(name: str) -> None:
-    data = stream(name)
-    for size in (1, 7, 65536):
-        witness = DIALECT.witness(hide_usage=True)
-
-        passed = b"".join([witness.feed(piece) for piece in cut(data, size)]) + witness.end()
-
-        assert passed == data
-        assert witness.usage == STREAMS[name][1]
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_stream_that_breaks_off_is_an_error_and_never_a_whole_answer(name: str) -> None:
-    kind, words, before = BROKEN[name]
-    reader = DIALECT.reader()
-    heard: list[Event] = []
-
-    with pytest.raises(kind, match=words):  # noqa: PT012  it may be any piece that fails, or the end
-        for piece in cut(stream(name), 7):
-            heard += reader.feed(piece)
-        heard += reader.end()
-
-    assert heard == before
-
-
-@pytest.mark.parametrize("name", BROKEN.keys() - {"malformed"})
-def test_a_verbatim_stream_that_breaks_off_is_an_error_too(name: str) -> None:
-    kind, words, before = BROKEN[name]
-    witness = DIALECT.witness(hide_usage=True)
-    passed = b""
-
-    with pytest.raises(kind, match=words):  # noqa: PT012
-        for piece in cut(stream(name), 7):
-            passed += witness.feed(piece)
-        witness.end()
-
-    assert bool(passed) == bool(before)
-
-
-@pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_answer_is_read_rightly(name: str) -> None:
-    said, usage = WHOLE[name]
-
-    response = folded(DIALECT.read_response(body(name)))
-
-    assert meaning(response) == said
-    assert response.usage == usage
-    assert DIALECT.usage_of(body(name)) == usage
 
 
 def test_a_call_that_bedrock_itself_could_not_read_is_no_answer() -> None:

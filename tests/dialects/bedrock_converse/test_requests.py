@@ -22,7 +22,7 @@ from dirigent.core.errors import (
     Unavailable,
     Unsupported,
 )
-from dirigent.core.events import Event, ReasoningDelta, TextDelta, ToolCallDelta, folded
+from dirigent.core.events import AudioDelta, Event, Finished, ReasoningDelta, TextDelta, ToolCallDelta, folded
 from dirigent.core.messages import (
     Audio,
     Choice,
@@ -222,6 +222,100 @@ def test_settings_that_a_family_refuses_are_left_out_and_named() -> None:
     assert set(SONNET.unsaid(request)) == {"temperature", "top_p", "seed", "user"}
     assert set(OPUS.unsaid(request)) == {"temperature", "top_p", "top_k", "seed", "user"}
     assert set(LLAMA.unsaid(request)) == {"temperature", "top_k", "seed", "user"}
+
+
+def test_no_thought_is_possible_in_the_middle_of_calls_and_that_it_was_asked_for_is_named() -> None:
+    loop = (
+        HI,
+        Message("assistant", (ToolCall("call_1", "weather", "{}"),)),
+        Message("tool", (Text("22"),), call="call_1"),
+    )
+    request = Request(model="m", messages=loop, tools=(Tool("weather"),), reasoning_effort="high")
+
+    assert "additionalModelRequestFields" not in asked(*loop, tools=(Tool("weather"),), reasoning_effort="high")
+    assert SONNET.unsaid(request) == ("reasoning_effort",)
+    assert OPUS.unsaid(request) == ()  # how much effort is told in a word of its own
+    assert LLAMA.unsaid(request) == ("reasoning_effort",)
+    assert LLAMA.unsaid(Request(model="m", messages=(HI,), reasoning_effort="none")) == ()
+
+
+def test_stop_sequences_of_blanks_alone_are_left_out_where_they_are_refused() -> None:
+    request = Request(model="m", messages=(HI,), stop=("END", "\n"))
+
+    assert asked(stop=("END", "\n"))["inferenceConfig"] == {"stopSequences": ["END"]}
+    assert asked(stop=("END", "\n"), dialect=NOVA)["inferenceConfig"] == {"stopSequences": ["END", "\n"]}
+    assert (SONNET.unsaid(request), NOVA.unsaid(request)) == (("stop",), ())
+
+
+def test_claude_is_asked_which_stop_sequence_ended_its_answer() -> None:
+    assert asked(stop=("END",))["additionalModelResponseFieldPaths"] == ["/stop_sequence"]
+    assert "additionalModelResponseFieldPaths" not in asked()
+    assert "additionalModelResponseFieldPaths" not in asked(stop=("END",), dialect=NOVA)
+
+
+@pytest.mark.parametrize(
+    ("more", "sequence"), [({"stop_sequence": "3"}, "3"), ({"stop_sequence": 3}, None), ([], None)]
+)
+def test_which_stop_sequence_it_was_is_read_where_it_is_told(more: object, sequence: str | None) -> None:
+    message = {"role": "assistant", "content": [{"text": "1, 2, "}]}
+    fields = {"stopReason": "stop_sequence", "additionalModelResponseFields": more}
+
+    response = folded(DIALECT.read_response(msgspec.json.encode({"output": {"message": message}, **fields})))
+
+    assert (response.choices[0].finish, response.choices[0].sequence) == ("stop", sequence)
+
+
+@pytest.mark.parametrize("paths", [[], ["/stop_sequence"]])
+def test_a_caller_is_told_which_stop_sequence_it_was_if_he_has_asked(paths: list[str]) -> None:
+    body = {"messages": [{"role": "user", "content": [{"text": "hi"}]}], "additionalModelResponseFieldPaths": paths}
+    request = DIALECT.read_request(msgspec.json.encode(body), PATH)
+    choice = Choice(Message("assistant", (Text("1, 2, "),)), "stop", sequence="3")
+
+    whole = msgspec.json.decode(DIALECT.write_response(Response((choice,)), request, "", 0))
+    writer = DIALECT.writer(request, "", 0)
+    streamed = writer.write(TextDelta("1, 2, ")) + writer.write(Finished("stop", sequence="3")) + writer.end()
+
+    assert whole["stopReason"] == "stop_sequence"
+    assert whole.get("additionalModelResponseFields") == ({"stop_sequence": "3"} if paths else None)
+    assert (b'"additionalModelResponseFields":{"stop_sequence":"3"}' in streamed) is bool(paths)
+
+
+def test_bounds_that_bedrock_refuses_are_told_in_words_and_open_objects_are_refused_or_left_loose() -> None:
+    age = {"type": "integer", "minimum": 0}
+    shut = {"type": "object", "properties": {"age": age}, "required": ["age"]}
+    loose = {"type": "object", "additionalProperties": age}
+
+    structured = asked(structure=Schema(shut))["outputConfig"]["textFormat"]["structure"]["jsonSchema"]["schema"]
+    strict, left = (
+        each["toolSpec"]
+        for each in asked(tools=(Tool("a", None, shut, strict=True), Tool("b", None, loose, strict=True)))[
+            "toolConfig"
+        ]["tools"]
+    )
+
+    closed = {
+        **shut,
+        "properties": {"age": {"type": "integer", "description": "(minimum: 0)"}},
+        "additionalProperties": False,
+    }
+    assert msgspec.json.decode(structured) == closed
+    assert (strict["inputSchema"]["json"], strict["strict"]) == (closed, True)
+    assert (left["inputSchema"]["json"], "strict" in left) == (loose, False)
+    with pytest.raises(Unsupported, match="every key"):
+        asked(structure=Schema(loose))
+
+
+def test_the_words_of_a_sound_are_told_in_streams_too() -> None:
+    writer = DIALECT.writer(Request(model="m", messages=(HI,)), "", 0)
+
+    told = (
+        writer.write(AudioDelta("AAEC", "Guten "))
+        + writer.write(AudioDelta("AwQF"))
+        + writer.write(AudioDelta("", "Tag"))
+    )
+
+    reader = DIALECT.reader()
+    assert "".join(each.text for each in reader.feed(told + writer.end()) if isinstance(each, TextDelta)) == "Guten Tag"
 
 
 def test_pictures_and_documents_go_out_by_their_contents() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from dirigent.dialects.eventstream import framed
 from tests.parsed import ROOT
 
-__all__ = ["body", "frames", "stream"]
+__all__ = ["body", "framed_stream", "frames"]
 
 GOLDEN = ROOT / "tests" / "golden" / "bedrock_converse"
 _JSON = (":content-type", "application/json")
@@ -18,14 +18,18 @@ def body(name: str) -> bytes:
     return (GOLDEN / f"{name}.json").read_bytes()
 
 
-def stream(name: str) -> bytes:
-    return b"".join(frames(name))
-
-
 def frames(name: str) -> list[bytes]:
     """Each line of a golden file as a message of an event stream."""
-    lines = (GOLDEN / f"{name}.events").read_text(encoding="utf-8").splitlines()
-    return [_message(*next(iter(json.loads(line).items()))) for line in lines]
+    return _framed((GOLDEN / f"{name}.events").read_bytes())
+
+
+def framed_stream(lines: bytes) -> bytes:
+    """The stream that a golden file stands for."""
+    return b"".join(_framed(lines))
+
+
+def _framed(lines: bytes) -> list[bytes]:
+    return [_message(*next(iter(json.loads(line).items()))) for line in lines.splitlines()]
 
 
 def _message(kind: str, payload: Any) -> bytes:

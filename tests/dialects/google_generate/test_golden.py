@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,8 +14,8 @@ from dirigent.core.events import Event, Finished, TextDelta, UsageReported, fold
 from dirigent.core.messages import Audio, Choice, Reasoning, Request, Text, ToolCall
 from dirigent.core.usage import Usage
 from dirigent.dialects.google_generate import GoogleGenerate
+from tests.dialects.exchanges import Exchanges
 
-GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "google_generate"
 DIALECT = GoogleGenerate()
 SEAL = "CikB0e2Kb+/sig11"
 MADE_UP = "dirigent_call_"
@@ -92,21 +91,16 @@ def meaning(choice: Choice) -> Said:
     )
 
 
-def stream(name: str) -> bytes:
-    return (GOLDEN / f"{name}.sse").read_bytes()
-
-
-def body(name: str) -> bytes:
-    return (GOLDEN / f"{name}.json").read_bytes()
-
-
-def cut(data: bytes, size: int) -> list[bytes]:
-    return [data[at : at + size] for at in range(0, len(data), size)]
-
-
-def read(data: bytes, size: int = 65536) -> list[Event]:
-    reader = DIALECT.reader()
-    return [event for piece in cut(data, size) for event in reader.feed(piece)] + list(reader.end())
+EXCHANGES = Exchanges(
+    DIALECT,
+    lambda response: meaning(response.choices[0]),
+    STREAMS,
+    BROKEN,
+    WHOLE,
+    others=frozenset(("malformed_call", "picture", "sound", "two_candidates")),
+    unwatched=frozenset(("malformed_call",)),
+)
+stream, body, read = EXCHANGES.stream, EXCHANGES.body, EXCHANGES.read
 
 
 def asking() -> Request:
@@ -122,66 +116,6 @@ def written(events: Iterable[Event]) -> list[GenerateContentResponse]:
     return [GenerateContentResponse.model_validate_json(frame[6:]) for frame in frames]
 
 
-@pytest.mark.parametrize("name", STREAMS)
-@pytest.mark.parametrize("size", [1, 7, 65536])
-def test_a_stream_is_read_rightly_however_it_is_cut(name: str, size: int) -> None:
-    said, usage = STREAMS[name]
-
-    response = folded(read(stream(name), size))
-
-    assert meaning(response.choices[0]) == said
-    assert response.usage == usage
-
-
-@pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_goes_by_verbatim_and_its_usage_is_learnt(name: str) -> None:
-    data = stream(name)
-    for size in (1, 7, 65536):
-        witness = DIALECT.witness(hide_usage=True)
-
-        passed = b"".join([witness.feed(piece) for piece in cut(data, size)]) + witness.end()
-
-        assert passed == data
-        assert witness.usage == STREAMS[name][1]
-        assert witness.complete
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_stream_that_breaks_off_is_an_error_and_never_a_whole_answer(name: str) -> None:
-    kind, words, before = BROKEN[name]
-    reader = DIALECT.reader()
-    heard: list[Event] = []
-
-    with pytest.raises(kind, match=words):  # noqa: PT012  it may be any piece that fails, or the end
-        for piece in cut(stream(name), 7):
-            heard += reader.feed(piece)
-        heard += reader.end()
-
-    assert heard == before
-
-
-@pytest.mark.parametrize("name", BROKEN.keys() - {"malformed_call"})
-def test_a_verbatim_stream_that_breaks_off_is_an_error_too(name: str) -> None:
-    kind, words, _ = BROKEN[name]
-    witness = DIALECT.witness(hide_usage=True)
-
-    with pytest.raises(kind, match=words.split()[-1]):  # noqa: PT012
-        for piece in cut(stream(name), 7):
-            witness.feed(piece)
-        witness.end()
-
-
-@pytest.mark.parametrize("name", WHOLE)
-def test_a_whole_answer_is_read_rightly(name: str) -> None:
-    said, usage = WHOLE[name]
-
-    response = folded(DIALECT.read_response(body(name)))
-
-    assert meaning(response.choices[0]) == said
-    assert response.usage == usage
-    assert DIALECT.usage_of(body(name)) == usage
-
-
 def test_a_call_that_google_itself_could_not_read_is_no_answer() -> None:
     with pytest.raises(BadAnswer, match="Malformed function call: print"):
         DIALECT.read_response(body("malformed_call"))
@@ -195,7 +129,7 @@ def test_a_picture_is_told_by_an_error_and_never_left_out_quietly() -> None:
 def test_sound_is_read_as_sound() -> None:
     response = folded(DIALECT.read_response(body("sound")))
 
-    assert response.choices[0].message.parts == (Audio("AAEC", transcript=""),)
+    assert response.choices[0].message.parts == (Audio("AAEC", "L16;codec=pcm;rate=24000", transcript=""),)
     assert response.usage == Usage(9, 50, audio_output_tokens=50)
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from dirigent.core.errors import BadAnswer, DirigentError, Misconfigured, RateLimited, Rejected, TooLong, Unavailable
 from dirigent.core.events import Event, Finished, TextDelta, ToolCallDelta, UsageReported, folded
 from dirigent.core.messages import ToolCall
 from dirigent.core.usage import Usage
+from dirigent.dialects.dialect import Witness
 from dirigent.dialects.openai_chat import OpenAIChat
 from dirigent.dialects.openai_chat.streams import Reader
-from tests.upstream import DONE, chunk, frames
+from tests.upstream import DONE, chunk, frames, pieces
 
 DIALECT = OpenAIChat()
 END = frames(chunk(finish="stop")) + DONE
@@ -204,3 +208,189 @@ def test_what_says_nothing_waits_for_what_does() -> None:
     assert witness.feed(quiet) == b""
     assert witness.feed(loud) == quiet + loud
     assert witness.feed(quiet) == quiet
+
+
+# --- usage in its place -----------------------------------------------------------------------------------------------
+
+COUNT = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+SO_FAR = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+ALONE = {**chunk(), "choices": [], "usage": COUNT}
+WORDS = chunk({"content": "a"})
+FINISH = chunk(finish="stop")
+UNTOLD = {"usage": None}
+COUNTED = [
+    ([WORDS, FINISH, ALONE], [WORDS, FINISH, ALONE]),
+    ([WORDS | UNTOLD, FINISH | UNTOLD, ALONE], [WORDS | UNTOLD, FINISH | UNTOLD, ALONE]),
+    ([WORDS, FINISH | {"usage": COUNT}], [WORDS, FINISH | {"usage": COUNT}]),
+    ([WORDS, FINISH | {"usage": COUNT}, ALONE], [WORDS, FINISH | UNTOLD, ALONE]),
+    (
+        [WORDS | {"usage": SO_FAR}, WORDS | {"usage": COUNT}, FINISH | {"usage": COUNT}, ALONE],
+        [WORDS | UNTOLD, WORDS | UNTOLD, FINISH | UNTOLD, ALONE],
+    ),
+    ([WORDS | {"usage": SO_FAR}, FINISH | {"usage": COUNT}], [WORDS | UNTOLD, FINISH | {"usage": COUNT}]),
+    ([WORDS | {"usage": COUNT}, FINISH], [WORDS | UNTOLD, FINISH, ALONE]),
+    (
+        [FINISH | {"usage": SO_FAR}, WORDS, FINISH | {"usage": COUNT}],
+        [FINISH | UNTOLD, WORDS, FINISH | {"usage": COUNT}],
+    ),
+    (
+        [WORDS, FINISH | {"usage": {"prompt_tokens": -1}}, ALONE],
+        [WORDS, FINISH | {"usage": {"prompt_tokens": -1}}, ALONE],
+    ),
+    (
+        [chunk({"role": "assistant"}) | {"usage": SO_FAR}, WORDS, FINISH, ALONE],
+        [chunk({"role": "assistant"}) | UNTOLD, WORDS, FINISH, ALONE],
+    ),
+]
+LATE = [WORDS, WORDS, WORDS, FINISH | {"usage": SO_FAR}, WORDS, FINISH, ALONE]
+COUNTED.append((LATE, [WORDS, WORDS, WORDS, FINISH | UNTOLD, WORDS, FINISH, ALONE]))
+COUNTED_IDS = [
+    "OpenAI, no null",
+    "OpenAI",
+    "with the end",
+    "with the end and behind it",
+    "with every event and behind all",
+    "with every event",
+    "before the end alone",
+    "with two ends",
+    "nonsense",
+    "before the first word",
+    "with an end that is none",
+]
+
+
+@pytest.mark.parametrize("done", [DONE, b""], ids=["done", "cut"])
+@pytest.mark.parametrize("size", [0, 1, 7, 65536], ids=["event by event", "1", "7", "at once"])
+@pytest.mark.parametrize(("told", "heard"), COUNTED, ids=COUNTED_IDS)
+def test_who_asks_for_usage_is_told_it_once_and_last(
+    told: list[dict[str, Any]], heard: list[dict[str, Any]], size: int, done: bytes
+) -> None:
+    stream = frames(*told) + done
+
+    cut = [stream[at : at + size] for at in range(0, len(stream), size)] if size else [*map(frames, told), done]
+    passed = watch(*cut, hide_usage=False)
+
+    events = [json.loads(frame.removeprefix(b"data: ")) for frame in passed.removesuffix(done).split(b"\n\n")[:-1]]
+    assert events == heard
+    assert passed.endswith(done)
+    assert told != heard or passed == stream
+
+
+@pytest.mark.parametrize(("told", "heard"), COUNTED, ids=COUNTED_IDS)
+def test_who_asks_for_usage_in_every_event_gets_what_there_is(
+    told: list[dict[str, Any]], heard: list[dict[str, Any]]
+) -> None:
+    options = {"include_usage": True, "continuous_usage_stats": True}
+    body = {"model": "m", "messages": [{"role": "user", "content": "a"}], "stream": True, "stream_options": options}
+    stream = frames(*told) + DONE
+    witness = DIALECT.watching(DIALECT.read_request(json.dumps(body).encode()))
+
+    assert witness.feed(stream) + witness.end() == stream
+    assert witness.usage == Usage(3, 2)
+
+
+def test_usage_that_a_provider_set_in_lines_is_made_null_as_well() -> None:
+    lines = json.dumps(FINISH | {"usage": COUNT}, indent=1).replace("\n", "\ndata: ")
+    stream = frames(WORDS) + b"data: " + lines.encode() + b"\n\n" + frames(ALONE)
+
+    passed = watch(stream, DONE, hide_usage=False)
+
+    assert passed == frames(WORDS, FINISH | UNTOLD, ALONE) + DONE
+
+
+# --- events that differ in their words alone --------------------------------------------------------------------------
+
+FORMS = [
+    '{"id":"c","choices":[{"index":0,"delta":{"content":"%s"},"logprobs":null,"finish_reason":null}],"usage":null}',
+    '{"id":"c","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}],"obfuscation":"%s"}',
+    '{"id": "c", "choices": [{"index": 0, "delta": {"content": "%s"}, "finish_reason": null}], "usage": null}',
+    '{"id":"c","choices":[{"index":0,"delta":{"content":null,"reasoning_content":"%s"},"finish_reason":null}]}',
+    '{"id":"c","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":"stop"}]}',
+    '{"id":"c","choices":[{"index":0,"delta":{"content":"%s"}}],"usage":{"prompt_tokens":3,"completion_tokens":2}}',
+    '{"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"note":"%s"}}',
+    '{"error":{"message":"%s"}}',
+]
+SAID = [
+    "a",
+    "",
+    "äö",
+    '\\"',
+    "\\\\",
+    '\\\\\\"',
+    "usage",
+    "error",
+    "[DONE]",
+    '","error":"',
+    '"},"finish_reason":"stop',
+    "\\n",
+]
+
+
+def outcome(stream: bytes, at: list[int], *, hide_usage: bool) -> tuple[bytes, object, object]:
+    """What goes on of a stream that is cut at these places, what was used, and how it broke off."""
+    witness = DIALECT.witness(hide_usage=hide_usage)
+    passed = b""
+    try:
+        for piece in pieces(stream, at):
+            passed += witness.feed(piece)
+        passed += witness.end()
+    except DirigentError as error:
+        return passed, witness.usage, (type(error), error.message)
+    return passed, witness.usage, None
+
+
+@given(
+    told=some.lists(some.tuples(some.sampled_from(FORMS[:4]) | some.sampled_from(FORMS), some.sampled_from(SAID))),
+    together=some.sets(some.integers(0, 12)),
+    done=some.booleans(),
+    hide_usage=some.booleans(),
+)
+def test_an_event_at_a_time_or_all_in_odd_pieces_is_watched_the_same(
+    told: list[tuple[str, str]], together: set[int], *, done: bool, hide_usage: bool
+) -> None:
+    events = [f"data: {form.replace('%s', said)}\n\n".encode() for form, said in told] + [DONE] * done
+    stream = b"".join(events)
+    ends = [sum(map(len, events[: number + 1])) for number in range(len(events))]
+
+    one_by_one = outcome(stream, ends, hide_usage=hide_usage)
+    some_at_once = outcome(stream, [end for at, end in enumerate(ends) if at not in together], hide_usage=hide_usage)
+    odd = outcome(stream, [place + 1 for place in ends], hide_usage=hide_usage)
+
+    assert one_by_one[1:] == some_at_once[1:] == odd[1:]
+    assert one_by_one[2] is not None or one_by_one[0] == some_at_once[0] == odd[0]
+
+
+USUAL = f"data: {FORMS[0].replace('%s', 'a')}\n\n".encode()
+
+
+def accustomed() -> Witness:
+    """A witness that has seen events which differ in their words alone."""
+    witness = DIALECT.witness(hide_usage=True)
+    for _ in range(3):
+        witness.feed(USUAL)
+    return witness
+
+
+def test_news_between_two_usual_events_is_heard() -> None:
+    witness = accustomed()
+
+    witness.feed(USUAL + f"data: {FORMS[5]}\n\n".encode() + USUAL)
+    with pytest.raises(Unavailable):
+        witness.feed(USUAL + f"data: {FORMS[7]}\n\n".encode() + USUAL)
+
+    assert witness.usage == Usage(3, 2)
+
+
+def test_a_usual_event_does_not_overtake_the_half_of_another() -> None:
+    witness = accustomed()
+
+    assert [witness.feed(piece) for piece in (b": ping\n", USUAL, USUAL)] == [b"", b": ping\n" + USUAL, USUAL]
+
+
+@pytest.mark.parametrize("form", FORMS[:4])
+def test_an_event_without_news_goes_on_as_it_is(form: str) -> None:
+    witness = DIALECT.witness(hide_usage=True)
+    events = [f"data: {form.replace('%s', said)}\n\n".encode() for said in ("a", " b", "c", "d", '\\"e', "f")]
+    witness.feed(events[0])
+
+    assert all(witness.feed(event) is event for event in events)

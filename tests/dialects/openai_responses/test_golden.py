@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,10 +15,11 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from dirigent.core.errors import BadAnswer, DirigentError, RateLimited, TooLong, Unavailable
-from dirigent.core.events import Event, Finished, TextDelta, ToolCallDelta, folded
+from dirigent.core.events import Event, TextDelta, ToolCallDelta, folded
 from dirigent.core.messages import Reasoning, Refusal, Request, Response, Text, ToolCall
 from dirigent.core.usage import Usage
 from dirigent.dialects.openai_responses import OpenAIResponses
+from tests.dialects.exchanges import Exchanges
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "openai_responses"
 DIALECT = OpenAIResponses()
@@ -87,24 +88,8 @@ def meaning(response: Response) -> Said:
     )
 
 
-def stream(name: str) -> bytes:
-    return (GOLDEN / f"{name}.sse").read_bytes()
-
-
-def body(name: str) -> bytes:
-    return (GOLDEN / f"{name}.json").read_bytes()
-
-
-def cut(data: bytes, size: int) -> list[bytes]:
-    return [data[at : at + size] for at in range(0, len(data), size)]
-
-
-def read(data: bytes, size: int = 65536) -> list[Event]:
-    """The events of a stream that arrives in pieces of this size."""
-    reader = DIALECT.reader()
-    return [event for piece in cut(data, size) for event in reader.feed(piece)] + list(reader.end())
-
-
+EXCHANGES = Exchanges(DIALECT, meaning, STREAMS, BROKEN, ANSWERS, others=frozenset(("openai_failed",)))
+stream, body, read = EXCHANGES.stream, EXCHANGES.body, EXCHANGES.read
 ASKED = Request(model="auto", stream=True)
 
 
@@ -135,11 +120,6 @@ def nothing_beyond(model: BaseModel) -> None:
                 nothing_beyond(part)
 
 
-def test_each_file_is_read_by_a_test() -> None:
-    assert {path.stem for path in GOLDEN.glob("*.sse")} == STREAMS.keys() | BROKEN.keys()
-    assert {path.stem for path in GOLDEN.glob("*.json")} == ANSWERS.keys() | {"openai_failed"}
-
-
 @pytest.mark.parametrize("name", [name for name in STREAMS if name.startswith(("openai", "mixed"))])
 def test_the_golden_streams_are_what_openais_sdk_expects(name: str) -> None:
     events = [msgspec.json.decode(line[6:]) for line in stream(name).split(b"\n") if line.startswith(b"data: ")]
@@ -147,23 +127,6 @@ def test_the_golden_streams_are_what_openais_sdk_expects(name: str) -> None:
     for event in events:
         STREAM_EVENT.validate_python(event, strict=True)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
-
-
-@pytest.mark.parametrize("size", [1, 7, 65536])
-@pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_means_what_its_provider_meant(name: str, size: int) -> None:
-    said, usage = STREAMS[name]
-
-    response = folded(read(stream(name), size))
-
-    assert meaning(response) == said
-    assert response.usage == usage
-
-
-@pytest.mark.parametrize("ending", [b"\r\n", b"\r"])
-@pytest.mark.parametrize("name", STREAMS)
-def test_line_ends_do_not_matter(name: str, ending: bytes) -> None:
-    assert read(stream(name).replace(b"\n", ending)) == read(stream(name))
 
 
 def test_calls_are_numbered_in_their_order_whatever_numbers_their_items_have() -> None:
@@ -227,60 +190,9 @@ def plain(item: dict[str, Any]) -> list[dict[str, str]]:
     return [{"text": "".join(part.get("text") or part.get("refusal") or "" for part in parts)}]
 
 
-@pytest.mark.parametrize("size", [1, 7, 65536])
-@pytest.mark.parametrize("name", STREAMS)
-def test_verbatim_every_byte_goes_on_and_the_same_usage_is_learnt(name: str, size: int) -> None:
-    data = stream(name)
-    witness = DIALECT.witness(hide_usage=True)
-
-    passed = b"".join([witness.feed(piece) for piece in cut(data, size)]) + witness.end()
-
-    assert passed == data
-    assert witness.usage == STREAMS[name][1]
-    assert witness.complete
-
-
-@pytest.mark.parametrize("size", [1, 65536])
-@pytest.mark.parametrize("name", BROKEN)
-def test_an_error_in_a_stream_is_told_as_one_and_what_came_before_it_stays(name: str, size: int) -> None:
-    kind, words, before = BROKEN[name]
-    reader, witness = DIALECT.reader(), DIALECT.witness(hide_usage=True)
-
-    events, told = until_it_fails(reader.feed, cut(stream(name), size))
-    passed, watched = until_it_fails(lambda piece: [witness.feed(piece)], cut(stream(name), size))
-
-    assert (type(told), type(watched)) == (kind, kind)
-    assert words in told.message
-    assert told.message == watched.message
-    assert size > 1 or events == before
-    assert size > 1 or (b"".join(passed) == b"") == (before == [])
-    assert b'"error":{' not in b"".join(passed)
-
-
-T = TypeVar("T")
-
-
-def until_it_fails(feed: Callable[[bytes], Iterable[T]], pieces: Iterable[bytes]) -> tuple[list[T], DirigentError]:
-    """What came out before the error, and the error."""
-    came: list[T] = []
-    try:
-        for piece in pieces:
-            came += feed(piece)
-    except DirigentError as error:
-        return came, error
-    raise AssertionError("it did not fail")
-
-
 @pytest.mark.parametrize("name", ANSWERS)
-def test_a_whole_answer_means_what_its_provider_meant(name: str) -> None:
-    said, usage = ANSWERS[name]
+def test_the_golden_answers_are_what_openais_sdk_expects(name: str) -> None:
     SdkResponse.model_validate_json(body(name), strict=True)
-
-    response = folded(DIALECT.read_response(body(name)))
-
-    assert meaning(response) == said
-    assert response.usage == usage
-    assert DIALECT.usage_of(body(name)) == usage
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -321,9 +233,3 @@ def test_an_answer_that_failed_is_an_error() -> None:
 def test_an_answer_in_the_background_is_none_yet() -> None:
     with pytest.raises(BadAnswer, match="queued"):
         DIALECT.read_response(b'{"object":"response","status":"queued","output":[]}')
-
-
-def test_the_end_is_told_once_and_last() -> None:
-    events = read(stream("openai_text"))
-
-    assert [type(event) is Finished for event in events] == [False] * (len(events) - 1) + [True]

@@ -28,6 +28,7 @@ from dirigent.core.messages import (
     ToolChoice,
     Wire,
 )
+from dirigent.dialects.anthropic_messages import AnthropicMessages
 from dirigent.dialects.openai_chat import OpenAIChat
 from dirigent.dialects.openai_responses import OpenAIResponses
 
@@ -427,7 +428,6 @@ def part(**fields: Any) -> dict[str, Any]:
     ("fields", "param"),
     [
         ({"model": ""}, "model"),
-        ({"input": None}, "input"),
         ({"input": 3}, "input"),
         ({"input": [3]}, "input[0]"),
         (item(content="x"), "input[1].role"),
@@ -466,3 +466,16 @@ def test_a_fault_is_named_by_its_path_in_the_callers_own_body(fields: dict[str, 
     assert raised.value.param == param
     assert raised.value.message.startswith(f"{param}: ")
     assert "$" not in raised.value.message
+
+
+def test_a_request_in_which_nothing_is_said_goes_to_its_own_dialect_and_to_nobody_who_has_to_read_it() -> None:
+    request = read(input=None, user="u")
+    assert request.wire is not None
+
+    sent = msgspec.json.decode(DIALECT.splice(request.wire, "gpt-5", report_usage=False))
+
+    assert sent == {"model": "gpt-5", "input": None, "user": "u"}
+    assert msgspec.json.decode(DIALECT.write_request(request.changed(), "x")) == {"model": "x", "user": "u"}
+    for other in (AnthropicMessages(), OpenAIChat()):
+        with pytest.raises(Unsupported, match="only the dialect 'openai_responses' knows"):
+            other.write_request(request, "x")

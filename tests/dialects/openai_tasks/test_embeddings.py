@@ -58,7 +58,7 @@ def test_each_shape_of_input_is_read(given: object, texts: tuple[object, ...]) -
         ({"dimensions": 0}, "dimensions"),
         ({"encoding_format": "hex"}, "encoding_format"),
         ({"model": ""}, "model"),
-        ({"model": None}, "model"),
+        ({"model": 7}, "model"),
     ],
 )
 def test_a_fault_is_named_by_its_field(fields: dict[str, Any], param: str) -> None:

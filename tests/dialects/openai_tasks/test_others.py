@@ -57,7 +57,7 @@ def test_an_edit_comes_as_a_form_or_as_json() -> None:
     [
         ((("model", b"m"), ("prompt", b"a hat")), "image"),
         ((("model", b"m"), ("image", PICTURE, "a.png")), "prompt"),
-        ((("image", PICTURE, "a.png"), ("prompt", b"a hat")), "model"),
+        ((("model", b""), ("image", PICTURE, "a.png"), ("prompt", b"a hat")), "model"),
     ],
 )
 def test_what_an_edit_lacks_is_named(fields: tuple[Any, ...], param: str) -> None:

@@ -103,6 +103,23 @@ def test_a_sound_is_written_in_events_that_make_it_up_again() -> None:
     }
 
 
+def test_events_tell_no_usage_that_nobody_has_told() -> None:
+    writer = DIALECT.writer(asked(stream_format="sse"), "", 0)
+
+    *_, done = (writer.write(Spoken(Sound(b"ID3", "audio/mpeg"))) + writer.end()).strip().split(b"\n\n")
+
+    assert done == b'data: {"type":"speech.audio.done"}'
+
+
+@pytest.mark.parametrize("fields", [{}, {"stream_format": "sse"}])
+def test_an_object_in_place_of_a_sound_is_passed_on_as_the_provider_wrote_it(fields: dict[str, Any]) -> None:
+    writer = DIALECT.writer(asked(**fields), "", 0)
+
+    told = [writer.write(event) for event in DIALECT.read_response(b'{"audio":"UklGRg=="}')]
+
+    assert b"".join(told) + writer.end() == b'{"audio":"UklGRg=="}'
+
+
 @pytest.mark.parametrize("fields", [{}, {"stream_format": "sse"}])
 def test_silence_is_never_written_as_an_answer(fields: dict[str, Any]) -> None:
     with pytest.raises(BadAnswer):

@@ -73,7 +73,7 @@ def test_a_translation_is_read_as_one() -> None:
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        (form(("file", SOUND, "a.wav")), "model"),
+        (form(("model", b"m" * 257), ("file", SOUND, "a.wav")), "model"),
         (form(("model", b""), ("file", SOUND, "a.wav")), "model"),
         (form(("model", b"a"), ("model", b"b"), ("file", SOUND, "a.wav")), "model"),
         (form(("model", b"m")), "file"),

@@ -61,9 +61,7 @@ class AnthropicMessages(Dialect, frozen=True):
         )
 
     def read_request(self, body: bytes, path: str = "", headers: Mapping[bytes, bytes] = {}) -> Request:
-        own = ((name, headers[name]) for name in self.forwards if name in headers) if headers else ()
-        forwarded = tuple((name.decode(), value.decode("latin-1")) for name, value in own)
-        return requests.read_request(body, bounded=_COUNTING not in path, headers=forwarded)
+        return requests.read_request(body, bounded=_COUNTING not in path, headers=self.kept_headers(headers))
 
     def path(self, deployment: str, *, stream: bool) -> str:
         return "/messages"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw
@@ -13,7 +13,7 @@ from dirigent.core.messages import Message, Part, Reasoning, Role, ToolCall
 from dirigent.dialects.anthropic_messages.blocks import Block, CallSeal, read_parts, result_block, written_blocks
 from dirigent.dialects.anthropic_messages.thoughts import own_seal
 
-__all__ = ["Messages", "WireMessage", "in_tool_loop", "written_conversation"]
+__all__ = ["WireMessage", "in_tool_loop", "read_conversation", "written_conversation"]
 
 
 class WireMessage(msgspec.Struct):
@@ -26,39 +26,8 @@ class WireMessage(msgspec.Struct):
 # --- read -------------------------------------------------------------------------------------------------------------
 
 
-class Messages(Sequence[Message]):
-    """The messages of a request, turned into our own words when somebody reads them, and checked only then.
-
-    On the verbatim path nobody does, and the talk of an agent has hundreds of blocks.
-    """
-
-    def __init__(self, system: str | list[Raw] | None, turns: Sequence[WireMessage]) -> None:
-        self._system = system
-        self._turns = turns
-        self._read: tuple[Message, ...] | None = None
-
-    @overload
-    def __getitem__(self, index: int) -> Message: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Message]: ...
-
-    def __getitem__(self, index: int | slice) -> Message | Sequence[Message]:
-        return self._all()[index]
-
-    def __len__(self) -> int:
-        return len(self._all())
-
-    def __iter__(self) -> Iterator[Message]:
-        return iter(self._all())
-
-    def _all(self) -> tuple[Message, ...]:
-        if self._read is None:
-            self._read = tuple(_messages(self._system, self._turns))
-        return self._read
-
-
-def _messages(system: str | list[Raw] | None, turns: Sequence[WireMessage]) -> Iterator[Message]:
+def read_conversation(system: str | list[Raw] | None, turns: Sequence[WireMessage]) -> Iterator[Message]:
+    """The messages of a conversation. Raises Invalid with the field at fault."""
     if system:
         yield from _turn("system", system, "system")
     for index, turn in enumerate(turns):

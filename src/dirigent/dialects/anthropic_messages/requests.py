@@ -12,11 +12,12 @@ from msgspec import Meta, Raw
 from dirigent.core.errors import Invalid, Unsupported
 from dirigent.core.messages import Opaque, Request, Schema, Tool, ToolChoice, Wire
 from dirigent.dialects.anthropic_messages.blocks import refused
-from dirigent.dialects.anthropic_messages.conversation import Messages, WireMessage, written_conversation
+from dirigent.dialects.anthropic_messages.conversation import WireMessage, read_conversation, written_conversation
 from dirigent.dialects.anthropic_messages.generations import Generation
 from dirigent.dialects.anthropic_messages.manner import asked_thought, counts, samples, spoken_samples, thought
 from dirigent.dialects.anthropic_messages.thoughts import DIALECT, foreign
 from dirigent.dialects.anthropic_messages.tooling import tooling
+from dirigent.dialects.late import LateMessages
 from dirigent.dialects.raw import NULL, UNREADABLE
 
 __all__ = ["counted", "read_request", "splice", "write_request"]
@@ -70,8 +71,8 @@ class _ThoughtBlock(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    model: Name
     messages: Annotated[list[WireMessage], Meta(min_length=1)]
+    model: Name | None = None
     max_tokens: Annotated[int, Meta(ge=0)] | None = None
     system: str | list[Raw] | None = None
     stream: bool | None = None
@@ -122,23 +123,25 @@ def read_request(body: bytes, *, bounded: bool, headers: tuple[tuple[str, str], 
         raise refused(fault) from None
     if bounded and read.max_tokens is None:
         raise Invalid("max_tokens: Field required", param="max_tokens")
+    messages = LateMessages(lambda: read_conversation(read.system, read.messages))
     if fields.keys() <= _USUAL:  # many requests say no more than this, and each field passed on costs time
         return Request(
-            model=read.model,
-            messages=Messages(read.system, read.messages),
+            model=read.model or "",
+            messages=messages,
             dialect=DIALECT,
             max_output=read.max_tokens,
             temperature=read.temperature,
             stream=read.stream is True,
             include_usage=True,
-            wire=Wire(DIALECT, body, fields, headers),
+            headers=headers,
+            wire=Wire(DIALECT, body, fields),
         )
-    extra = {} if fields.keys() <= _UNDERSTOOD else {key: fields[key] for key in fields.keys() - _UNDERSTOOD}
+    extra = {key: raw for key, raw in fields.items() if key not in _UNDERSTOOD}
     config, thinking = _config(read.output_config, extra), _thinking(read.thinking, extra)
     choice = read.tool_choice
     return Request(
-        model=read.model,
-        messages=Messages(read.system, read.messages),
+        model=read.model or "",
+        messages=messages,
         dialect=DIALECT,
         tools=tuple(_read_tools(read.tools)) if read.tools else (),
         tool_choice=None if choice is None else _read_choice(choice),
@@ -155,7 +158,8 @@ def read_request(body: bytes, *, bounded: bool, headers: tuple[tuple[str, str], 
         stream=read.stream is True,
         include_usage=True,  # this dialect always tells it
         extra=extra,
-        wire=Wire(DIALECT, body, fields, headers),
+        headers=headers,
+        wire=Wire(DIALECT, body, fields),
     )
 
 

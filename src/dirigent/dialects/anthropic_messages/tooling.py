@@ -10,8 +10,8 @@ from msgspec import Raw
 from dirigent.core.errors import Unsupported
 from dirigent.core.messages import Opaque, Request, Tool
 from dirigent.dialects.anthropic_messages.generations import Generation
-from dirigent.dialects.anthropic_messages.schemas import closed
 from dirigent.dialects.anthropic_messages.thoughts import DIALECT
+from dirigent.dialects.schemas import closed
 
 __all__ = ["ANSWER", "forced", "tooling"]
 

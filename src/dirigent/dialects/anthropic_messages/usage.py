@@ -17,6 +17,10 @@ class _OutputDetails(msgspec.Struct):
     thinking_tokens: int | None = None
 
 
+class _CacheCreation(msgspec.Struct):
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class WireUsage(msgspec.Struct):
     """`usage` of an answer, or what one event of a stream tells of it."""
 
@@ -25,6 +29,8 @@ class WireUsage(msgspec.Struct):
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     output_tokens_details: _OutputDetails | None = None
+    cache_creation: _CacheCreation | None = None
+    """How long what was written to the cache stays there."""
 
 
 _usage = msgspec.json.Decoder(WireUsage)
@@ -49,6 +55,7 @@ def gathered(known: WireUsage | None, raw: Raw) -> WireUsage | None:
             _later(told.input_tokens, known.input_tokens),
             cache_read_input_tokens=_later(told.cache_read_input_tokens, known.cache_read_input_tokens),
             cache_creation_input_tokens=_later(told.cache_creation_input_tokens, known.cache_creation_input_tokens),
+            cache_creation=told.cache_creation or known.cache_creation,
         )
     return WireUsage(
         inputs.input_tokens,
@@ -56,6 +63,7 @@ def gathered(known: WireUsage | None, raw: Raw) -> WireUsage | None:
         inputs.cache_read_input_tokens,
         inputs.cache_creation_input_tokens,
         told.output_tokens_details or known.output_tokens_details,
+        inputs.cache_creation,
     )
 
 
@@ -69,7 +77,8 @@ def understood(wire: WireUsage | None) -> Usage | None:
         return None
     cached, kept = wire.cache_read_input_tokens or 0, wire.cache_creation_input_tokens or 0
     thought = (wire.output_tokens_details.thinking_tokens if wire.output_tokens_details is not None else None) or 0
-    if min(wire.input_tokens, wire.output_tokens, cached, kept, thought) < 0:
+    hour = (wire.cache_creation.ephemeral_1h_input_tokens if wire.cache_creation is not None else None) or 0
+    if min(wire.input_tokens, wire.output_tokens, cached, kept, thought, hour) < 0:
         return None
     return Usage(
         input_tokens=wire.input_tokens + cached + kept,
@@ -77,6 +86,7 @@ def understood(wire: WireUsage | None) -> Usage | None:
         cached_input_tokens=cached,
         cache_write_tokens=kept,
         reasoning_tokens=thought,
+        cache_write_hour_tokens=min(hour, kept),
     )
 
 
@@ -88,6 +98,9 @@ def written_usage(usage: Usage) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cached_input_tokens,
         "output_tokens": usage.output_tokens,
     }
+    if hour := usage.cache_write_hour_tokens:
+        minutes = usage.cache_write_tokens - hour
+        written["cache_creation"] = {"ephemeral_5m_input_tokens": minutes, "ephemeral_1h_input_tokens": hour}
     if usage.reasoning_tokens:
         written["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
     return written

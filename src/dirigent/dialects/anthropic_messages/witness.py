@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 from msgspec import Raw
 
@@ -42,6 +44,8 @@ _fields = msgspec.json.Decoder(dict[str, Raw])
 
 class Witness(Watching):
     """Watches a verbatim stream: every byte goes on, for this dialect always tells the usage."""
+
+    _WORDS: ClassVar[tuple[bytes, ...]] = (b'"text"', b'"thinking"', b'"partial_json"')
 
     def __init__(self) -> None:
         super().__init__()

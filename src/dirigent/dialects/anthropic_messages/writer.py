@@ -23,23 +23,15 @@ from dirigent.core.usage import Usage
 from dirigent.dialects.anthropic_messages.answers import stop_reason
 from dirigent.dialects.anthropic_messages.thoughts import seal_block, thought_block
 from dirigent.dialects.anthropic_messages.usage import written_usage
-from dirigent.dialects.raw import UNREADABLE
+from dirigent.dialects.sequence import Block, Content, InSequence, block_of
 
 __all__ = ["Writer"]
 
-_Content = TextDelta | RefusalDelta | ReasoningDelta | ToolCallDelta
-_Key = tuple[str, int]
-
-_object = msgspec.json.Decoder(dict[str, Any])
 _encode = msgspec.json.Encoder().encode
 
 
 class Writer:
-    """Writes one stream: blocks one after the other, each begun, continued and ended under the next index.
-
-    Providers mix the fragments of parallel calls, this dialect does not know that. A block ends as soon as something
-    else is said, but for a call whose arguments are not whole yet: until then the rest waits.
-    """
+    """Writes one stream: blocks one after the other, each begun, continued and ended under the next index."""
 
     def __init__(self, request: Request, answer_id: str) -> None:
         self._request = request
@@ -48,14 +40,13 @@ class Writer:
         self._usage: Usage | None = None
         self._said = 0
         """Tokens of all that was said, estimated: for providers that report none."""
-        self._open: _Key | None = None
+        self._sequenced = InSequence()
+        self._open: Block | None = None
         self._index = 0
-        self._arguments: list[str] = []
-        """Of the call that is open."""
+        self._argued = False
+        """Whether the open call has any arguments."""
         self._seal: ReasoningDelta | None = None
         """Of the thought that is open; it is told at its end."""
-        self._ended: set[int] = set()
-        self._waiting: list[_Content] = []
         self._finish: FinishReason = "stop"
         self._sequence: str | None = None
         self._called = False
@@ -69,9 +60,9 @@ class Writer:
                 self._usage = usage
                 return b""
             case TextDelta(choice=0) | RefusalDelta(choice=0) | ReasoningDelta(choice=0) | ToolCallDelta(choice=0):
-                return self._start() + self._content(event)
+                return self._content(event)
             case AudioDelta(transcript=said, choice=0) if said:  # there is no sound here, but its words can be told
-                return self._start() + self._content(TextDelta(said))
+                return self._content(TextDelta(said))
             case Finished(choice=0, reason=reason, sequence=sequence):
                 self._finish, self._sequence = reason, sequence
                 return self._start() + self._rest()
@@ -83,7 +74,9 @@ class Writer:
         reason = stop_reason(self._finish, called=self._called, refused=self._refused, sequence=self._sequence)
         delta = {"stop_reason": reason, "stop_sequence": self._sequence}
         closing = self._start() + self._rest()
-        closing += _framed("message_delta", delta=delta, usage=written_usage(usage))
+        told = written_usage(usage)
+        told.pop("cache_creation", None)  # this is told at the beginning, or not at all
+        closing += _framed("message_delta", delta=delta, usage=told)
         return closing + _framed("message_stop")
 
     def fail(self, error: bytes) -> bytes:
@@ -107,44 +100,17 @@ class Writer:
         }
         return _framed("message_start", message=message)
 
-    def _content(self, event: _Content) -> bytes:
-        key = _key(event)
-        if self._waits(key):
-            self._waiting.append(event)
-            return b""
-        written = self._say(key, event)
-        if self._waiting and self._whole():  # with this fragment the call came to its end
-            waiting, self._waiting = self._waiting, []
-            written += b"".join([self._content(each) for each in waiting])
-        return written
-
-    def _waits(self, key: _Key) -> bool:
-        """Whether something has to be said first."""
-        if key == self._open or self._open is None or self._open[0] != "call":
-            return False
-        return bool(self._waiting) or not self._whole()
-
-    def _whole(self) -> bool:
-        """Whether the open call has all its arguments, as far as can be told."""
-        try:
-            _object.decode("".join(self._arguments).encode(errors="replace"))
-        except UNREADABLE:
-            return False
-        return True
+    def _content(self, event: Content) -> bytes:
+        return self._start() + b"".join([self._say(block_of(each), each) for each in self._sequenced.take(event)])
 
     def _rest(self) -> bytes:
-        """Everything that still waits, call by call, for nothing more is coming; then the end of the last block."""
-        waiting, self._waiting = self._waiting, []
-        order = {key: place for place, key in reversed(list(enumerate(map(_key, waiting))))}
-        waiting.sort(key=lambda event: order[_key(event)])
-        return b"".join([self._say(_key(event), event) for event in waiting]) + self._close()
+        """Everything that still waits, for nothing more is coming; then the end of the last block."""
+        return b"".join([self._say(block_of(each), each) for each in self._sequenced.rest()]) + self._close()
 
-    def _say(self, key: _Key, event: _Content) -> bytes:
+    def _say(self, key: Block, event: Content) -> bytes:
         match event:
             case TextDelta(text=text) | RefusalDelta(text=text):
                 self._refused = self._refused or isinstance(event, RefusalDelta)
-                if not text:
-                    return b""
                 self._said += estimated(text)
                 return self._block(key, {"type": "text", "text": ""}) + self._delta(
                     {"type": "text_delta", "text": text}
@@ -154,7 +120,7 @@ class Writer:
             case ToolCallDelta():
                 return self._call(key, event)
 
-    def _thought(self, key: _Key, event: ReasoningDelta) -> bytes:
+    def _thought(self, key: Block, event: ReasoningDelta) -> bytes:
         self._said += estimated(event.text)
         if not event.text and key != self._open:  # a seal without words
             thought = Reasoning("", event.signature, event.sealed, event.id, event.issuer)
@@ -171,9 +137,7 @@ class Writer:
             self._seal = event if self._seal is None else _merged(self._seal, event)
         return written
 
-    def _call(self, key: _Key, event: ToolCallDelta) -> bytes:
-        if event.index in self._ended:  # blanks behind arguments that were whole
-            return b""
+    def _call(self, key: Block, event: ToolCallDelta) -> bytes:
         self._called = True
         written = b""
         if key != self._open:
@@ -184,11 +148,11 @@ class Writer:
             written += self._block(key, call)
         if event.arguments:
             self._said += estimated(event.arguments)
-            self._arguments.append(event.arguments)
+            self._argued = self._argued or bool(event.arguments.strip())
             written += self._delta({"type": "input_json_delta", "partial_json": event.arguments})
         return written
 
-    def _block(self, key: _Key, block: dict[str, Any]) -> bytes:
+    def _block(self, key: Block, block: dict[str, Any]) -> bytes:
         """The beginning of this block, unless it is open."""
         if key == self._open:
             return b""
@@ -204,10 +168,8 @@ class Writer:
         if self._open is None:
             return b""
         written = b""
-        kind, number = self._open
-        if kind == "call":
-            self._ended.add(number)
-            if not "".join(self._arguments).strip():
+        if self._open[0] == "call":
+            if not self._argued:
                 written = self._delta({"type": "input_json_delta", "partial_json": "{}"})
         elif self._seal is not None:
             seal = self._seal
@@ -215,19 +177,9 @@ class Writer:
             if signature := block.get("signature"):
                 written = self._delta({"type": "signature_delta", "signature": signature})
         written += _framed("content_block_stop", index=self._index)
-        self._open, self._seal, self._arguments = None, None, []
+        self._open, self._seal, self._argued = None, None, False
         self._index += 1
         return written
-
-
-def _key(event: _Content) -> _Key:
-    match event:
-        case ToolCallDelta(index=index):
-            return "call", index
-        case ReasoningDelta(block=block):
-            return "thought", block
-        case _:
-            return "text", 0
 
 
 def _merged(seal: ReasoningDelta, later: ReasoningDelta) -> ReasoningDelta:

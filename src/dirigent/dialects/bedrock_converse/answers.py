@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Raw
@@ -30,7 +30,18 @@ from dirigent.dialects.bedrock_converse.thoughts import call_seal, read_thought,
 from dirigent.dialects.bedrock_converse.usage import reported, written_usage
 from dirigent.dialects.raw import NULL, UNREADABLE, input_of
 
-__all__ = ["count_of", "finish_reason", "read_response", "stop_reason", "thought_delta", "usage_of", "write_response"]
+__all__ = [
+    "STOPPED_BY",
+    "count_of",
+    "finish_reason",
+    "further",
+    "read_response",
+    "stop_reason",
+    "stopped_by",
+    "thought_delta",
+    "usage_of",
+    "write_response",
+]
 
 _FINISH: dict[str, FinishReason] = {
     "max_tokens": "length",
@@ -39,6 +50,8 @@ _FINISH: dict[str, FinishReason] = {
     "content_filtered": "content_filter",
     "tool_use": "tool_calls",
 }
+STOPPED_BY: Final = "/stop_sequence"
+"""Where Claude says which stop sequence ended an answer; it is said to who asks for this path."""
 _BROKEN = ("malformed_model_output", "malformed_tool_use")
 _STOP: dict[FinishReason, str] = {
     "stop": "end_turn",
@@ -89,10 +102,17 @@ class _Output(msgspec.Struct):
     message: _Message
 
 
+class _Further(msgspec.Struct):
+    """What is understood of the fields that are the model's own."""
+
+    stop_sequence: str | None = None
+
+
 class _WireAnswer(msgspec.Struct, rename="camel"):
     output: _Output
     stop_reason: str | None = None
     usage: Raw = NULL
+    additional_model_response_fields: Raw = NULL
 
 
 class _WireEnd(msgspec.Struct):
@@ -107,6 +127,7 @@ class _WireCount(msgspec.Struct, rename="camel"):
 _answer = msgspec.json.Decoder(_WireAnswer)
 _end = msgspec.json.Decoder(_WireEnd)
 _count = msgspec.json.Decoder(_WireCount)
+_further = msgspec.json.Decoder(_Further | None)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -121,7 +142,8 @@ def read_response(body: bytes) -> list[Event]:
     except UNREADABLE as fault:
         raise unreadable(fault, body, "the provider's answer") from None
     called = any(isinstance(event, ToolCallDelta) for event in events)
-    events.append(Finished(finish_reason(answer.stop_reason, called=called)))
+    reason = finish_reason(answer.stop_reason, called=called)
+    events.append(Finished(reason, sequence=stopped_by(answer.additional_model_response_fields)))
     if (usage := reported(answer.usage)) is not None:
         events.append(UsageReported(usage))
     return events
@@ -174,6 +196,15 @@ def finish_reason(reason: str | None, *, called: bool) -> FinishReason:
     return "tool_calls" if called and known == "stop" else known
 
 
+def stopped_by(more: Raw) -> str | None:
+    """The stop sequence that ended an answer, where it says so among the fields of the model's own."""
+    try:
+        told = None if more == NULL else _further.decode(more)
+    except UNREADABLE:  # they are whatever the model makes of them
+        return None
+    return None if told is None else told.stop_sequence
+
+
 def usage_of(body: bytes) -> Usage | None:
     """The usage of a whole answer, nothing else of it decoded. Raises BadAnswer where it is no answer."""
     try:
@@ -205,6 +236,7 @@ def write_response(response: Response, request: Request) -> bytes:
     body: dict[str, Any] = {
         "output": {"message": {"role": "assistant", "content": content}},
         "stopReason": reason,
+        **further(request, choice.sequence),
         "usage": written_usage(usage),
         "metrics": {"latencyMs": 0},  # it has to be there; how long it took is told by who waited
     }
@@ -216,6 +248,14 @@ def stop_reason(finish: FinishReason, *, called: bool, sequence: str | None) -> 
     if finish != "stop":
         return _STOP[finish]
     return "tool_use" if called else "stop_sequence" if sequence is not None else "end_turn"
+
+
+def further(request: Request, sequence: str | None) -> dict[str, Any]:
+    """The fields of the model's own, where the caller has asked for them and they are known."""
+    asked = request.extra.get("additionalModelResponseFieldPaths", NULL)
+    if sequence is None or STOPPED_BY.encode() not in bytes(asked):
+        return {}
+    return {"additionalModelResponseFields": {"stop_sequence": sequence}}
 
 
 def _written(part: Part) -> Iterator[dict[str, Any]]:

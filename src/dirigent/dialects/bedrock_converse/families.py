@@ -30,6 +30,10 @@ class Family(msgspec.Struct, frozen=True):
     caches: bool = False
     """Whether it takes cache points in what is said."""
     caches_tools: bool = False
+    blank_stops: bool = True
+    """Whether it takes stop sequences of blanks alone."""
+    names_stop: bool = False
+    """Whether it says, where it is asked to, which stop sequence ended its answer."""
 
 
 _OTHERS = Family()
@@ -47,6 +51,10 @@ def family_of(deployment: str) -> Family:
 
 def _claude(deployment: str) -> Family:
     """The models of the past are a closed list; whatever is newer is taken to speak as the latest do."""
+    return msgspec.structs.replace(_of_age(deployment), blank_stops=False, names_stop=True)
+
+
+def _of_age(deployment: str) -> Family:
     found = _CLAUDE.search(deployment)
     age = (int(found[1]), int(found[2] or 0)) if found is not None else (99, 0)
     if age < (3, 7):

@@ -15,6 +15,7 @@ from msgspec import Meta, Raw
 
 from dirigent.core.errors import Invalid, Unsupported
 from dirigent.core.messages import Opaque, Request, Schema, Tool, ToolChoice, Wire
+from dirigent.dialects.bedrock_converse.answers import STOPPED_BY
 from dirigent.dialects.bedrock_converse.blocks import cache_point, mark_of
 from dirigent.dialects.bedrock_converse.conversation import (
     WireMessage,
@@ -28,6 +29,7 @@ from dirigent.dialects.bedrock_converse.thoughts import DIALECT, MARKS, foreign
 from dirigent.dialects.faults import invalid
 from dirigent.dialects.late import LateMessages
 from dirigent.dialects.raw import NULL, UNREADABLE
+from dirigent.dialects.schemas import closed
 from dirigent.dialects.thinking import effort
 
 __all__ = ["counted", "read_request", "splice", "unsaid", "write_request"]
@@ -165,7 +167,7 @@ def read_request(body: bytes, path: str) -> Request:
     inference = read.inference_config or _Inference()
     output = read.output_config or _OutputConfig()
     config = read.tool_config or _ToolConfig()
-    extra = {} if fields.keys() <= _UNDERSTOOD else {key: fields[key] for key in fields.keys() - _UNDERSTOOD}
+    extra = {key: raw for key, raw in fields.items() if key not in _UNDERSTOOD}
     more = _read_more(read.additional_model_request_fields, extra)
     thinking = more.thinking
     system, turns = read.system or (), read.messages
@@ -281,10 +283,8 @@ def write_request(request: Request, family: Family) -> bytes:
     _refuse(request)
     own = request.dialect == DIALECT
     system, turns = written_conversation(request.messages, own=own, caches=own or family.caches)
-    tools, choice = _tooling(request, caches=own or family.caches_tools)
-    forced = choice is not None and "auto" not in choice
-    quiet = forced or in_tool_loop(turns)
-    word, more = _asked_thought(request) if own else _thought(request, family, quiet=quiet)
+    tools, choice = _tooling(request, caches=own or family.caches_tools, own=own)
+    word, more = _asked_thought(request) if own else _thought(request, family, quiet=_quiet(choice, turns))
     if request.top_k is not None and (own or (family.top_k and not _counts(more))):
         more["top_k"] = request.top_k
     body: dict[str, Any] = {
@@ -292,9 +292,12 @@ def write_request(request: Request, family: Family) -> bytes:
         "system": system or None,
         "inferenceConfig": _inference(request, family, more, own=own) or None,
         "toolConfig": {"tools": tools, **({"toolChoice": choice} if choice else {})} if tools else None,
-        "outputConfig": {key: each for key, each in (("textFormat", _format(request)), ("effort", word)) if each}
+        "outputConfig": {
+            key: each for key, each in (("textFormat", _format(request, own=own)), ("effort", word)) if each
+        }
         or None,
         "additionalModelRequestFields": more or None,
+        "additionalModelResponseFieldPaths": [STOPPED_BY] if family.names_stop and request.stop and not own else None,
     }
     written = {key: value for key, value in body.items() if value is not None}
     if own:
@@ -316,11 +319,14 @@ def _refuse(request: Request) -> None:
         raise Unsupported("this provider gives structured answers by a schema alone", param="response_format")
 
 
-def _format(request: Request) -> dict[str, Any] | None:
+def _format(request: Request, *, own: bool) -> dict[str, Any] | None:
     structure = request.structure
     if structure is None or structure.schema is None:
         return None
-    asked = {"schema": _encode(structure.schema).decode(), "name": structure.name}
+    schema = structure.schema if own else closed(structure.schema)
+    if schema is None:
+        raise Unsupported("this provider wants every key of a structured answer to be named", param="response_format")
+    asked = {"schema": _encode(schema).decode(), "name": structure.name}
     if structure.description is not None:
         asked["description"] = structure.description
     return {"type": "json_schema", "structure": {"jsonSchema": asked}}
@@ -332,7 +338,8 @@ def _inference(request: Request, family: Family, more: Mapping[str, Any], *, own
     if output is None and _counts(more) and not own:
         output = more["thinking"]["budget_tokens"] + _USUAL_OUTPUT
     samples = {"temperature": request.temperature, "topP": request.top_p} if own else _samples(request, family, more)
-    written = {"maxTokens": output, **samples, "stopSequences": list(request.stop) or None}
+    stop = [each for each in request.stop if own or family.blank_stops or each.strip()]
+    written = {"maxTokens": output, **samples, "stopSequences": stop or None}
     return {key: value for key, value in written.items() if value is not None}
 
 
@@ -385,9 +392,20 @@ def _thought(request: Request, family: Family, *, quiet: bool) -> tuple[str | No
             return None, {"thinking": {"type": "enabled", "budget_tokens": tokens}}
 
 
+def _quiet(choice: Mapping[str, Any] | None, turns: Sequence[dict[str, Any]]) -> bool:
+    """Whether no thought is possible: a call is forced, or it is in the middle of its calls."""
+    return (choice is not None and "auto" not in choice) or in_tool_loop(turns)
+
+
 def unsaid(request: Request, family: Family) -> Iterator[str]:
     """The settings that `write_request` leaves out or changes."""
-    more = _thought(request, family, quiet=False)[1]
+    more: dict[str, Any] = {}
+    if effort(request) not in (None, "none"):
+        _, choice = _tooling(request, caches=False, own=False)
+        _, turns = written_conversation(request.messages, own=False, caches=False)
+        word, more = _thought(request, family, quiet=_quiet(choice, turns))
+        if word is None and not more:
+            yield from (name for name in ("reasoning_effort", "reasoning_budget") if getattr(request, name) is not None)
     said = _samples(request, family, more)
     if request.temperature is not None and said.get("temperature") != request.temperature:
         yield "temperature"
@@ -395,8 +413,6 @@ def unsaid(request: Request, family: Family) -> Iterator[str]:
         yield "top_p"
     if request.top_k is not None and (not family.top_k or _counts(more)):
         yield "top_k"
-    if family.thinking == "none":
-        yield from (name for name in ("reasoning_effort", "reasoning_budget") if getattr(request, name) is not None)
     for name in ("seed", "top_logprobs", "presence_penalty", "frequency_penalty", "user"):
         if getattr(request, name) is not None:
             yield name
@@ -404,6 +420,8 @@ def unsaid(request: Request, family: Family) -> Iterator[str]:
         yield "logprobs"
     if request.parallel_tool_calls is False:
         yield "parallel_tool_calls"
+    if not family.blank_stops and any(not each.strip() for each in request.stop):
+        yield "stop"
     if any(message.name is not None for message in request.messages):
         yield "name"
     yield from request.extra
@@ -412,7 +430,7 @@ def unsaid(request: Request, family: Family) -> Iterator[str]:
 # --- tools ------------------------------------------------------------------------------------------------------------
 
 
-def _tooling(request: Request, *, caches: bool) -> tuple[list[Any], dict[str, Any] | None]:
+def _tooling(request: Request, *, caches: bool, own: bool) -> tuple[list[Any], dict[str, Any] | None]:
     """The tools, and which of them to call. Where calls were made before, Bedrock wants tools to be named."""
     called = called_in(request.messages)
     choice = request.tool_choice
@@ -422,7 +440,7 @@ def _tooling(request: Request, *, caches: bool) -> tuple[list[Any], dict[str, An
         return [], None
     tools: list[Any] = []
     for tool in request.tools:
-        tools.append(_written_tool(tool))
+        tools.append(_written_tool(tool, own=own))
         if caches and isinstance(tool, Tool) and tool.cache is not None:
             tools.append(cache_point(tool.cache))
     if not request.tools:
@@ -434,9 +452,11 @@ def _tooling(request: Request, *, caches: bool) -> tuple[list[Any], dict[str, An
     return tools, {"any": {}} if choice.mode == "required" else {"auto": {}}
 
 
-def _written_tool(tool: Tool | Opaque) -> Any:
+def _written_tool(tool: Tool | Opaque, *, own: bool) -> Any:
     if isinstance(tool, Tool):
-        return _spec(tool.name, tool.description, tool.parameters, tool.strict)
+        narrowed = closed(_objects(tool.parameters)) if tool.strict and not own else None
+        strict = tool.strict if own or not tool.strict or narrowed is not None else None
+        return _spec(tool.name, tool.description, narrowed or tool.parameters, strict)
     if tool.dialect != DIALECT:
         raise Unsupported(f"a tool that only the dialect {tool.dialect!r} knows cannot be sent to this provider")
     return Raw(tool.raw)
@@ -448,10 +468,14 @@ def _spec(
     parameters: Mapping[str, Any] | None,
     strict: bool | None,  # noqa: FBT001
 ) -> dict[str, Any]:
-    schema = {"type": "object", **parameters} if parameters else {"type": "object", "properties": {}}
-    spec: dict[str, Any] = {"name": name, "inputSchema": {"json": schema}}
+    spec: dict[str, Any] = {"name": name, "inputSchema": {"json": _objects(parameters)}}
     if description:
         spec["description"] = description
     if strict is not None:
         spec["strict"] = strict
     return {"toolSpec": spec}
+
+
+def _objects(schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The schema of an object: what a tool's arguments are, said or not."""
+    return {"type": "object", **schema} if schema else {"type": "object", "properties": {}}

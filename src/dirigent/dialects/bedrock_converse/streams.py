@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from dirigent.core.errors import BadAnswer
 from dirigent.core.events import Event, Finished, TextDelta, ToolCallDelta, UsageReported
-from dirigent.dialects.bedrock_converse.answers import finish_reason, thought_delta
+from dirigent.dialects.bedrock_converse.answers import finish_reason, stopped_by, thought_delta
 from dirigent.dialects.bedrock_converse.errors import broken_off
 from dirigent.dialects.bedrock_converse.thoughts import call_seal, read_thought
 from dirigent.dialects.bedrock_converse.usage import reported
@@ -52,6 +52,7 @@ class _Event(msgspec.Struct, rename="camel"):
     delta: _Delta | None = None
     stop_reason: str | None = None
     usage: Raw = NULL
+    additional_model_response_fields: Raw = NULL
 
 
 _event = msgspec.json.Decoder(_Event)
@@ -115,7 +116,8 @@ class Reader:
                 for index in self._calls:
                     yield from self._closed(index)
                 self._done = True
-                yield Finished(finish_reason(event.stop_reason, called=bool(self._calls)))
+                reason = finish_reason(event.stop_reason, called=bool(self._calls))
+                yield Finished(reason, sequence=stopped_by(event.additional_model_response_fields))
             case "metadata":
                 if (usage := reported(event.usage)) is not None:
                     yield UsageReported(usage)

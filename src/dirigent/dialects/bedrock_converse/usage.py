@@ -13,13 +13,21 @@ from dirigent.dialects.raw import NULL, UNREADABLE
 __all__ = ["reported", "written_usage"]
 
 
+class _CacheDetail(msgspec.Struct, rename="camel"):
+    ttl: str = ""
+    input_tokens: int = 0
+
+
 class _WireUsage(msgspec.Struct, rename="camel"):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_write_input_tokens: int | None = None
+    cache_details: list[_CacheDetail] | None = None
+    """How long what was written to the cache stays there."""
 
 
+_HOUR, _MINUTES = "1h", "5m"
 _usage = msgspec.json.Decoder(_WireUsage)
 
 
@@ -34,9 +42,12 @@ def reported(raw: Raw) -> Usage | None:
     if wire.input_tokens is None or wire.output_tokens is None:
         return None
     cached, kept = wire.cache_read_input_tokens or 0, wire.cache_write_input_tokens or 0
-    if min(wire.input_tokens, wire.output_tokens, cached, kept) < 0:
+    hour = sum(each.input_tokens for each in wire.cache_details or () if each.ttl == _HOUR)
+    if min(wire.input_tokens, wire.output_tokens, cached, kept, hour) < 0:
         return None
-    return Usage(wire.input_tokens + cached + kept, wire.output_tokens, cached, kept)
+    return Usage(
+        wire.input_tokens + cached + kept, wire.output_tokens, cached, kept, cache_write_hour_tokens=min(hour, kept)
+    )
 
 
 def written_usage(usage: Usage) -> dict[str, Any]:
@@ -49,4 +60,9 @@ def written_usage(usage: Usage) -> dict[str, Any]:
     if usage.cached_input_tokens or usage.cache_write_tokens:
         written["cacheReadInputTokens"] = usage.cached_input_tokens
         written["cacheWriteInputTokens"] = usage.cache_write_tokens
+    if hour := usage.cache_write_hour_tokens:
+        minutes = usage.cache_write_tokens - hour
+        written["cacheDetails"] = [
+            {"ttl": ttl, "inputTokens": tokens} for ttl, tokens in ((_HOUR, hour), (_MINUTES, minutes)) if tokens
+        ]
     return written

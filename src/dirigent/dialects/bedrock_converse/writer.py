@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from dirigent.core.events import (
+    AudioDelta,
     Event,
     Finished,
     ReasoningDelta,
@@ -20,7 +21,7 @@ from dirigent.core.events import (
 from dirigent.core.messages import FinishReason, Reasoning, Request
 from dirigent.core.tokens import estimated, estimated_request
 from dirigent.core.usage import Usage
-from dirigent.dialects.bedrock_converse.answers import stop_reason
+from dirigent.dialects.bedrock_converse.answers import further, stop_reason
 from dirigent.dialects.bedrock_converse.errors import exception_of
 from dirigent.dialects.bedrock_converse.thoughts import seal_block, thought_block
 from dirigent.dialects.bedrock_converse.usage import written_usage
@@ -64,7 +65,9 @@ class Writer:
                 self._usage = usage
                 return b""
             case TextDelta(choice=0) | RefusalDelta(choice=0) | ReasoningDelta(choice=0) | ToolCallDelta(choice=0):
-                return self._start() + b"".join([self._say(each) for each in self._sequence.take(event)])
+                return self._content(event)
+            case AudioDelta(transcript=said, choice=0) if said:  # there is no sound here, but its words can be told
+                return self._content(TextDelta(said))
             case Finished(choice=0, reason=reason, sequence=sequence):
                 self._finish, self._stop = reason, sequence
                 return self._start() + self._rest()
@@ -76,7 +79,7 @@ class Writer:
         reason = stop_reason(self._finish, called=self._called, sequence=self._stop)
         usage = self._usage or Usage(estimated_request(self._request), self._said, estimated=True)
         took = round((monotonic() - self._asked) * 1000)
-        closing += _event("messageStop", stopReason=reason)
+        closing += _event("messageStop", stopReason=reason, **further(self._request, self._stop))
         return closing + _event("metadata", usage=written_usage(usage), metrics={"latencyMs": took})
 
     def fail(self, error: bytes) -> bytes:
@@ -88,6 +91,9 @@ class Writer:
             return b""
         self._begun = True
         return _event("messageStart", role="assistant")
+
+    def _content(self, event: Content) -> bytes:
+        return self._start() + b"".join([self._say(each) for each in self._sequence.take(event)])
 
     def _rest(self) -> bytes:
         return b"".join([self._say(each) for each in self._sequence.rest()]) + self._close()

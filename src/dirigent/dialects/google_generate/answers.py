@@ -51,6 +51,7 @@ __all__ = [
     "usage_of",
     "write_response",
     "written_call",
+    "written_sound",
     "written_thought",
 ]
 
@@ -240,7 +241,7 @@ class _Heard:
             raise BadAnswer(
                 f"the provider's answer holds {blob.mime_type or 'bytes'}, for callers of its dialect alone"
             )
-        return AudioDelta(blob.data, choice=self._index)
+        return AudioDelta(blob.data, choice=self._index, format=blob.mime_type.removeprefix("audio/"))
 
     def end(self, reason: str, words: str | None) -> Event:
         self.finished = True
@@ -299,14 +300,21 @@ def _written_parts(message: Message) -> Sequence[dict[str, Any]]:
 
 def _written(part: Part) -> dict[str, Any] | None:
     match part:
-        case Text(text=text) | Refusal(text=text) | Audio(transcript=str(text)):
-            return {"text": text} if text else None
+        case Text(text=text) | Refusal(text=text) | Audio(transcript=str(text)) if text:
+            return {"text": text}
+        case Audio(data=data, format=form) if data and form:
+            return written_sound(data, form)
         case Reasoning():
             return written_thought(part)
         case ToolCall():
             return written_call(part)
         case _:
             return None
+
+
+def written_sound(data: str, form: str) -> dict[str, Any]:
+    """The part for a sound in base64."""
+    return {"inlineData": {"mimeType": f"audio/{form}", "data": data}}
 
 
 def written_thought(thought: Reasoning) -> dict[str, Any] | None:

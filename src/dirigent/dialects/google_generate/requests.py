@@ -134,7 +134,7 @@ def read_request(body: bytes, path: str) -> Request:
         raise Invalid(f"the body is not a JSON object: {fault}") from None
     system = _read(_content, read.system_instruction, "systemInstruction")
     contents = _contents(read.contents)
-    extra = {} if named.keys() <= _UNDERSTOOD else {key: named[key] for key in named.keys() - _UNDERSTOOD}
+    extra = {key: raw for key, raw in named.items() if key not in _UNDERSTOOD}
     generation = _read_generation(read.generation_config, extra)
     choice, allowed = _read_choice(read.tool_config, extra)
     thinking = generation.thinking_config or _Thinking()
@@ -206,7 +206,7 @@ def _read_generation(raw: Raw, extra: dict[str, Raw]) -> _Generation:
         rest["responseMimeType"] = read.response_mime_type
     if read.thinking_config is not None:
         thinking = _any.decode(raw)["thinkingConfig"]
-        if others := {key: thinking[key] for key in thinking.keys() - {"thinkingBudget", "thinkingLevel"}}:
+        if others := {key: raw for key, raw in thinking.items() if key not in ("thinkingBudget", "thinkingLevel")}:
             rest["thinkingConfig"] = others
     if rest:
         extra["generationConfig"] = Raw(_encode(rest))
@@ -221,7 +221,7 @@ def _read_choice(raw: Raw, extra: dict[str, Raw]) -> tuple[ToolChoice | None, Se
     rest = {} if raw == NULL else _any.decode(raw)
     kept = rest.pop("functionCallingConfig", None) or {}
     mode = calling.mode or "AUTO"
-    unsaid = {key: kept[key] for key in kept.keys() - {"mode", "allowedFunctionNames"}}
+    unsaid = {key: raw for key, raw in kept.items() if key not in ("mode", "allowedFunctionNames")}
     if mode == "VALIDATED":
         unsaid["mode"] = mode
     if unsaid:

@@ -28,6 +28,7 @@ class _WireUsage(msgspec.Struct, rename="camel"):
     total_token_count: int | None = None
     prompt_tokens_details: list[_Modality] | None = None
     candidates_tokens_details: list[_Modality] | None = None
+    cache_tokens_details: list[_Modality] | None = None
 
 
 _usage = msgspec.json.Decoder(_WireUsage)
@@ -56,7 +57,8 @@ def reported(raw: Raw) -> Usage | None:
         output_tokens=said + thought,
         cached_input_tokens=cached,
         reasoning_tokens=thought,
-        audio_input_tokens=_audio(wire.prompt_tokens_details),
+        # sound from the cache is among what was cached, and must not be counted twice
+        audio_input_tokens=max(0, _audio(wire.prompt_tokens_details) - _audio(wire.cache_tokens_details)),
         audio_output_tokens=_audio(wire.candidates_tokens_details),
     )
 

@@ -50,7 +50,7 @@ class Witness(Watching):
 
     def __init__(self) -> None:
         super().__init__()
-        self._open: set[int] = set()
+        self._begun: set[int] = set()
         self._ended: set[int] = set()
         self._blocked = False
 
@@ -80,17 +80,17 @@ class Witness(Watching):
             speaks = self._heard(candidate) or speaks
         if chunk.prompt_feedback is not None and chunk.prompt_feedback.block_reason:
             self._blocked = True
-        self.complete = self._blocked or (bool(self._ended) and not self._open)
+        self.complete = self._blocked or (bool(self._ended) and not self._begun)
         return speaks or self._blocked
 
     def _heard(self, candidate: _Candidate) -> bool:
         reason = candidate.finish_reason
         if reason is None:
-            self._open |= {candidate.index} - self._ended
+            self._begun |= {candidate.index} - self._ended
         else:
             if reason in BROKEN and self._waiting is not None:  # before the first word another one may do better
                 raise BadAnswer(f"the provider's model went wrong ({reason})")
-            self._open.discard(candidate.index)
+            self._begun.discard(candidate.index)
             self._ended.add(candidate.index)
         said = candidate.content is not None and candidate.content.parts not in _NOTHING
         return said or reason is not None

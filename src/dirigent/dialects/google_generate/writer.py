@@ -20,7 +20,7 @@ from dirigent.core.events import (
 )
 from dirigent.core.messages import Reasoning, Request, ToolCall
 from dirigent.core.usage import Usage
-from dirigent.dialects.google_generate.answers import FINISH, written_call, written_thought
+from dirigent.dialects.google_generate.answers import FINISH, written_call, written_sound, written_thought
 from dirigent.dialects.google_generate.logprobs import written_logprobs
 from dirigent.dialects.google_generate.usage import written_usage
 
@@ -56,6 +56,8 @@ class Writer:
                 return self._said(choice, {"text": text})
             case AudioDelta(transcript=text, choice=choice) if text:
                 return self._said(choice, {"text": text})
+            case AudioDelta(data=data, format=form, choice=choice) if data and form:
+                return self._said(choice, written_sound(data, form))
             case ReasoningDelta():
                 return self._thought(event)
             case ToolCallDelta(choice=choice, index=index):

@@ -13,7 +13,7 @@ from dirigent.core.usage import Usage
 from dirigent.dialects import openai_errors
 from dirigent.dialects.dialect import Dialect, StreamReader, StreamWriter
 from dirigent.dialects.dialect import Witness as AnyWitness
-from dirigent.dialects.openai_chat import answers, requests
+from dirigent.dialects.openai_chat import answers, requests, sent
 from dirigent.dialects.openai_chat.streams import Reader, Writer
 from dirigent.dialects.openai_chat.takes import Takes
 from dirigent.dialects.openai_chat.thoughts import DIALECT
@@ -64,7 +64,7 @@ class OpenAIChat(Dialect, frozen=True):
         return "/chat/completions"
 
     def unsaid(self, request: Request) -> Sequence[str]:
-        return requests.unsaid(request, takes_top_k=self.takes_top_k)
+        return sent.unsaid(request, takes_top_k=self.takes_top_k)
 
     def write_request(self, request: Request, deployment: str) -> bytes:
         if request.max_output is None and self.usual_output is not None:
@@ -72,7 +72,7 @@ class OpenAIChat(Dialect, frozen=True):
         if self.always_streams and not request.stream:
             request = request.changed(stream=True)
         report = self.usage_in_stream
-        return requests.write_request(
+        return sent.write_request(
             request,
             deployment,
             output_field=self.output_field,
@@ -90,7 +90,7 @@ class OpenAIChat(Dialect, frozen=True):
 
     def splice(self, wire: Wire, deployment: str, *, report_usage: bool) -> bytes:
         renamed = self.output_field if self.only_output_field else None
-        return requests.splice(
+        return sent.splice(
             wire, deployment, report_usage=report_usage, output_field=renamed, stream_options=self.usage_in_stream
         )
 
@@ -105,6 +105,10 @@ class OpenAIChat(Dialect, frozen=True):
 
     def witness(self, *, hide_usage: bool, choices: int = 1) -> AnyWitness:
         return Witness(hide_usage=hide_usage, choices=choices)
+
+    def watching(self, request: Request) -> AnyWitness:
+        throughout = request.include_usage and sent.counts_throughout(request.wire)
+        return Witness(hide_usage=not request.include_usage, choices=request.choices, throughout=throughout)
 
     def read_error(self, status: int, body: bytes, retry_after: float | None) -> DirigentError:
         return openai_errors.read_error(status, body, retry_after)

@@ -1,14 +1,14 @@
-"""The messages of OpenAI chat completions, read from callers and written to providers."""
+"""The messages of OpenAI chat completions, read from callers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Any, Literal, overload
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, UnsetType
+from msgspec import UNSET, Raw, UnsetType
 
-from dirigent.core.errors import Unsupported
 from dirigent.core.messages import (
     Audio,
     File,
@@ -16,28 +16,30 @@ from dirigent.core.messages import (
     Message,
     Opaque,
     Part,
-    Reasoning,
     Refusal,
     Role,
     Text,
     ToolCall,
 )
 from dirigent.dialects.faults import invalid, missing
-from dirigent.dialects.openai_chat.takes import Takes
+from dirigent.dialects.late import Late
 from dirigent.dialects.openai_chat.thoughts import (
     DIALECT,
     details_of,
     signature_in,
-    signed,
     thoughts_of,
-    written_details,
 )
 from dirigent.dialects.raw import NULL, UNREADABLE
 
-__all__ = ["Messages", "WireMessage", "at_once", "cache_mark", "foreign", "written_messages"]
+__all__ = [
+    "PlainMessage",
+    "WireMessage",
+    "are_plain",
+    "cache_mark",
+    "late_messages",
+    "read_messages",
+]
 
-_FAILED = "Error: "
-"""How the result of a tool that did not work begins, for this dialect has no field that says so."""
 _PLAIN_ROLES = frozenset(("system", "developer", "user", "assistant"))
 """Roles whose messages are well-formed as soon as their content is a text and they call no tools."""
 
@@ -109,78 +111,89 @@ _PARTS = frozenset(("text", "image_url", "input_audio", "file", "refusal"))
 """The types of parts that there are words of our own for."""
 
 
-class _PlainMessage(WireMessage):
-    """A message whose parts are read at once, where there is none that only this dialect knows."""
+class PlainMessage(WireMessage):
+    """A message whose parts and calls are read at once, where there is none that only this dialect knows."""
 
-    content: str | list[_Part] | None = None  # type: ignore[assignment]  # who reads parts takes both
+    content: str | list[_Part] | None = None  # type: ignore[assignment]  # who reads parts and calls takes both
+    tool_calls: list[_Call] | None = None  # type: ignore[assignment]
 
 
-_plain = msgspec.json.Decoder(Annotated[list[_PlainMessage], Meta(min_length=1)])
+class _Turns(msgspec.Struct):
+    messages: list[dict[str, Raw]]
+
+
+class _PlainTurns(msgspec.Struct):
+    messages: list[PlainMessage]
+
+
+_KNOWN = frozenset(WireMessage.__struct_fields__)
+_turns = msgspec.json.Decoder(_Turns)
+_plain_turns = msgspec.json.Decoder(_PlainTurns)
 _any_part = msgspec.json.Decoder(_AnyPart)
 _part_decoder = msgspec.json.Decoder(_Part)
 _call_decoder = msgspec.json.Decoder(_Call)
 
 
-def at_once(raw: Raw) -> Sequence[WireMessage] | None:
-    """The messages with their parts, read in one go; None where that would lose something or does not succeed.
-
-    A picture is the largest part of the requests that have one, and to go over it once less is worth a try.
-    """
-    try:
-        messages = _plain.decode(raw)
-    except UNREADABLE:
-        return None
-    contents = [message.content for message in messages if isinstance(message.content, list)]
-    return messages if all(part.type in _PARTS for content in contents for part in content) else None
-
-
 # --- read -------------------------------------------------------------------------------------------------------------
 
 
-class Messages(Sequence[Message]):
-    """The messages of a request, checked at once, turned into our own words when somebody reads them.
+def are_plain(messages: Iterable[PlainMessage]) -> bool:
+    """Whether every message is as it has to be, without a part or call that only this dialect knows."""
+    for message in messages:
+        if type(message.content) is str and message.role in _PLAIN_ROLES and message.tool_calls is None:
+            continue
+        if not _is_plain(message):
+            return False
+    return True
 
-    On the verbatim path nobody does, and that is most of all requests.
+
+def _is_plain(message: PlainMessage) -> bool:
+    content, role = message.content, message.role
+    if content is None and role not in ("assistant", "function"):
+        return False
+    if (role == "tool" and message.tool_call_id is None) or (role == "function" and message.name is None):
+        return False
+    if isinstance(content, list) and not all(
+        part.type in _PARTS and getattr(part, part.type) is not UNSET for part in content
+    ):
+        return False
+    return all(call.type == "function" and call.function is not UNSET for call in message.tool_calls or ())
+
+
+def late_messages(wire: Sequence[WireMessage], body: bytes, *, abridged: bool = False) -> Late[Message]:
+    """The messages of `body`, turned into our own words when somebody reads them; `wire` has been found plain.
+
+    With `abridged` it lacks what its strings hold, and they are read again.
     """
-
-    def __init__(self, wire: Sequence[WireMessage]) -> None:
-        self._wire = wire
-        self._read: tuple[Message, ...] | None = None
-        for message in wire:
-            if type(message.content) is not str or message.role not in _PLAIN_ROLES or message.tool_calls:
-                self._all()
-                return
-
-    @overload
-    def __getitem__(self, index: int) -> Message: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Message]: ...
-
-    def __getitem__(self, index: int | slice) -> Message | Sequence[Message]:
-        return self._all()[index]
-
-    def __len__(self) -> int:
-        return len(self._wire)
-
-    def __iter__(self) -> Iterator[Message]:
-        return iter(self._all())
-
-    def _all(self) -> tuple[Message, ...]:
-        if self._read is None:
-            self._read = tuple(_messages(self._wire))
-        return self._read
+    return Late(partial(_late, () if abridged else wire, body), len(wire))
 
 
-def _messages(wire: Sequence[WireMessage]) -> Iterator[Message]:
+def _late(wire: Sequence[WireMessage], body: bytes) -> Iterable[Message]:
+    try:
+        return read_messages(wire or _plain_turns.decode(body).messages, body)
+    except UNREADABLE as fault:
+        raise invalid(fault) from None
+
+
+def read_messages(wire: Sequence[WireMessage], body: bytes) -> tuple[Message, ...]:
+    """The messages of `body`, as they are in `wire`. Raises Invalid with the path of the field at fault."""
+    try:
+        turns = _turns.decode(body).messages
+    except UNREADABLE:  # the name of a field is no text, and so no field of anybody's
+        turns = [{}] * len(wire)
+    return tuple(_messages(wire, turns))
+
+
+def _messages(wire: Sequence[WireMessage], turns: Sequence[Mapping[str, Raw]]) -> Iterator[Message]:
     nameless = ""  # the old function calls have no ids: a call gets one by its place, and its result the same
-    for index, message in enumerate(wire):
+    for index, (message, turn) in enumerate(zip(wire, turns, strict=True)):
         if message.function_call is not None or not nameless:
             nameless = f"call_{index}"
-        yield _message(message, f"messages[{index}]", nameless)
+        extra = {} if turn.keys() <= _KNOWN else {key: turn[key] for key in turn.keys() - _KNOWN}
+        yield _message(message, f"messages[{index}]", nameless, extra)
 
 
-def _message(message: WireMessage, where: str, nameless: str) -> Message:
+def _message(message: WireMessage, where: str, nameless: str, extra: Mapping[str, Raw]) -> Message:
     if message.role == "tool" and message.tool_call_id is None:
         raise missing(f"{where}.tool_call_id", "a message of role `tool` names the call that it answers")
     if message.role == "function" and message.name is None:
@@ -190,7 +203,7 @@ def _message(message: WireMessage, where: str, nameless: str) -> Message:
     role: Role = "tool" if message.role == "function" else message.role
     call = nameless if message.role == "function" else message.tool_call_id
     parts = tuple(_parts(message, where, nameless))
-    return Message(role, parts, message.name, call, cache=cache_mark(message.cache_control))
+    return Message(role, parts, message.name, call, cache=cache_mark(message.cache_control), extra=extra)
 
 
 def cache_mark(raw: Raw | UnsetType) -> Raw | None:
@@ -216,12 +229,12 @@ def _parts(message: WireMessage, where: str, nameless: str) -> Iterator[Part]:
         yield ToolCall(nameless, message.function_call.name, message.function_call.arguments)
 
 
-def _call(raw: Raw, where: str) -> ToolCall | Opaque:
+def _call(raw: Raw | _Call, where: str) -> ToolCall | Opaque:
     try:
-        call = _call_decoder.decode(raw)
+        call = raw if isinstance(raw, _Call) else _call_decoder.decode(raw)
     except UNREADABLE as fault:
         raise invalid(fault, where) from None
-    if call.type != "function":
+    if call.type != "function" and isinstance(raw, Raw):
         return Opaque(DIALECT, bytes(raw), "calls")
     if call.function is UNSET:
         raise missing(f"{where}.function", "a call of type `function` names its function")
@@ -262,135 +275,4 @@ def _part(raw: Raw | _Part, where: str) -> Part:
         case _ if isinstance(raw, Raw):
             return Opaque(DIALECT, bytes(raw))
         case _:
-            raise AssertionError(
-                f"{where} was read at once, and its type {part.type!r} is none of those for which it may"
-            )
-
-
-# --- write ------------------------------------------------------------------------------------------------------------
-
-
-def written_messages(messages: Iterable[Message], takes: Takes) -> Iterator[dict[str, Any]]:
-    """The messages for a provider. Raises Unsupported for parts that only another dialect knows.
-
-    What a tool gave beside text comes after the results of all calls, for most providers take text alone from tools.
-    """
-    shown: list[Part] = []
-    for message in messages:
-        if shown and message.role != "tool":
-            yield _written_message(Message("user", tuple(shown)), takes)
-            shown = []
-        if message.role != "tool" or takes.pictures_from_tools:
-            yield _written_message(message, takes)
-            continue
-        told, beside = _told_and_shown(message)
-        shown += beside
-        yield _written_message(told, takes)
-    if shown:
-        yield _written_message(Message("user", tuple(shown)), takes)
-
-
-def _told_and_shown(message: Message) -> tuple[Message, Sequence[Part]]:
-    """The result of a tool as text, and what of it is none."""
-    beside = [part for part in message.parts if isinstance(part, Image | Audio | File)]
-    if not beside:
-        return message, ()
-    told = tuple(part for part in message.parts if part not in beside) or (Text("The result follows."),)
-    return msgspec.structs.replace(message, parts=told), (Text(f"The result of the call {message.call}:"), *beside)
-
-
-def _written_message(message: Message, takes: Takes) -> dict[str, Any]:
-    written: dict[str, Any] = {"role": message.role}
-    calls = [_written_call(part, takes) for part in message.parts if _is_call(part)]
-    thoughts = [part for part in message.parts if isinstance(part, Reasoning)]
-    refusals = [part.text for part in message.parts if isinstance(part, Refusal)]
-    sounds = [part for part in message.parts if isinstance(part, Audio) and part.reference]
-    content: Sequence[Part] = [
-        part
-        for part in message.parts
-        if not (_is_call(part) or isinstance(part, Refusal | Reasoning) or part in sounds)
-    ]
-    if message.failed:
-        content = _failed(content)
-    if not content:
-        written["content"] = None if calls or thoughts or refusals or sounds else ""
-    elif len(content) == 1 and isinstance(content[0], Text) and not (takes.cache_marks and content[0].cache):
-        written["content"] = content[0].text
-    else:
-        written["content"] = [_written_part(part, takes) for part in content]
-    if message.name is not None:
-        written["name"] = message.name
-    if message.call is not None:
-        written["tool_call_id"] = message.call
-    if calls:
-        written["tool_calls"] = calls
-    if told := "".join(thought.text for thought in thoughts):
-        written["reasoning_content"] = told
-    own_seals = (thought for thought in thoughts if takes.seals or thought.issuer == DIALECT)
-    if thoughts and (details := written_details(own_seals)):
-        written["reasoning_details"] = details
-    if refusals:
-        written["refusal"] = "".join(refusals)
-    if sounds:
-        written["audio"] = {"id": sounds[0].reference}
-    if takes.cache_marks and message.cache is not None:
-        written["cache_control"] = message.cache
-    return written
-
-
-def _failed(content: Sequence[Part]) -> Sequence[Part]:
-    first = content[0] if content else Text("it failed")
-    if isinstance(first, Text):
-        return [msgspec.structs.replace(first, text=_FAILED + first.text), *content[1:]]
-    return [Text(_FAILED), *content]
-
-
-def _is_call(part: Part) -> bool:
-    return isinstance(part, ToolCall) or (isinstance(part, Opaque) and part.place == "calls")
-
-
-def _written_call(part: Part, takes: Takes) -> object:
-    if not isinstance(part, ToolCall):
-        return foreign(part)
-    function = {"name": part.name, "arguments": part.arguments}
-    seal = signed(part.signature) if takes.seals else {}
-    return {"id": part.id, "function": function, "type": "function", **seal}
-
-
-def _written_part(part: Part, takes: Takes) -> object:
-    match part:
-        case Text(text=text):
-            written: dict[str, Any] = {"type": "text", "text": text}
-        case Image(url=url, detail=detail):
-            if url.startswith("s3://") and not takes.stored_pictures:
-                raise Unsupported("this provider takes no pictures out of Amazon's storage")
-            written = {"type": "image_url", "image_url": {"url": url} | ({"detail": detail} if detail else {})}
-        case Audio(data=data, format=sound):
-            return {"type": "input_audio", "input_audio": {"data": data, "format": sound}}
-        case File():
-            written = {"type": "file", "file": _written_file(part, takes)}
-        case _:
-            return foreign(part)
-    if takes.cache_marks and part.cache is not None:
-        written["cache_control"] = part.cache
-    return written
-
-
-def _written_file(file: File, takes: Takes) -> dict[str, str]:
-    data = file.data
-    if file.url is not None:
-        if not takes.file_addresses:
-            raise Unsupported("this provider takes documents by their contents, not by their address")
-        data = file.url
-    elif data is not None and file.media_type is not None and not data.startswith("data:"):
-        data = f"data:{file.media_type};base64,{data}"
-    known = {"file_data": data, "filename": file.name, "file_id": file.reference}
-    return {key: value for key, value in known.items() if value is not None}
-
-
-def foreign(part: object) -> Raw:
-    """What only its own dialect knows, as it came. Raises Unsupported where that is another one."""
-    if isinstance(part, Opaque) and part.dialect == DIALECT:
-        return Raw(part.raw)
-    dialect = part.dialect if isinstance(part, Opaque) else "of another provider"
-    raise Unsupported(f"a part that only the dialect {dialect!r} knows cannot be sent to this provider")
+            raise AssertionError(f"{where} passed for plain, and its type {part.type!r} is none of those that are")

@@ -1,4 +1,4 @@
-"""Requests of OpenAI chat completions, read from callers and written to providers."""
+"""Requests of OpenAI chat completions, read from callers."""
 
 from __future__ import annotations
 
@@ -8,25 +8,24 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from dirigent.core.errors import Invalid, Unsupported
-from dirigent.core.messages import Opaque, Request, Schema, Tool, ToolChoice, Wire
+from dirigent.core.errors import Invalid
+from dirigent.core.messages import Message, Opaque, Request, Schema, Tool, ToolChoice, Wire
+from dirigent.dialects.abridged import Abridged, AbridgedFields
 from dirigent.dialects.faults import invalid, missing
+from dirigent.dialects.late import Late
 from dirigent.dialects.openai_chat.messages import (
-    Messages,
+    PlainMessage,
     WireMessage,
-    at_once,
+    are_plain,
     cache_mark,
-    foreign,
-    written_messages,
+    late_messages,
+    read_messages,
 )
-from dirigent.dialects.openai_chat.takes import Takes
 from dirigent.dialects.openai_chat.thoughts import DIALECT
 from dirigent.dialects.raw import NULL, UNREADABLE
-from dirigent.dialects.thinking import effort
 
-__all__ = ["OutputField", "read_request", "splice", "unsaid", "write_request"]
+__all__ = ["read_request"]
 
-OutputField = Literal["max_tokens", "max_completion_tokens"]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 
 
@@ -34,7 +33,7 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class _Function(msgspec.Struct, omit_defaults=True):
+class _Function(msgspec.Struct):
     name: Name
     description: str | None = None
     parameters: dict[str, Any] | None = None
@@ -47,18 +46,37 @@ class _Tool(msgspec.Struct):
     cache_control: Raw | UnsetType = UNSET
 
 
+class _Object(msgspec.Struct):
+    """Any object, unread."""
+
+
+class _PlainFunction(msgspec.Struct):
+    name: Name
+    description: str | None = None
+    parameters: _Object | None = None
+    strict: bool | None = None
+
+
+class _PlainTool(msgspec.Struct):
+    """A function, its parameters unread."""
+
+    function: _PlainFunction | UnsetType = UNSET
+    type: str = "function"
+    cache_control: Raw | UnsetType = UNSET
+
+
 class _AnyTool(msgspec.Struct):
     type: str = "function"
 
 
-class _JsonSchema(msgspec.Struct, omit_defaults=True):
+class _JsonSchema(msgspec.Struct):
     name: str = "answer"
     description: str | None = None
     schema: dict[str, Any] | None = None
     strict: bool | None = None
 
 
-class _Format(msgspec.Struct, omit_defaults=True):
+class _Format(msgspec.Struct):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: _JsonSchema | None = None
     schema: dict[str, Any] | None = None
@@ -66,16 +84,16 @@ class _Format(msgspec.Struct, omit_defaults=True):
 
 
 class _Body(msgspec.Struct):
-    model: Name
     messages: Annotated[list[WireMessage], Meta(min_length=1)]
+    model: Name | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     tools: list[Raw] | None = None
     tool_choice: Raw = NULL
     parallel_tool_calls: bool | None = None
     response_format: _Format | None = None
-    max_tokens: Annotated[int, Meta(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=0)] | None = None
     temperature: float | None = None
     top_p: float | None = None
     stop: str | list[str] | None = None
@@ -93,46 +111,84 @@ class _Body(msgspec.Struct):
     top_k: Raw = NULL
 
 
+class _PlainBody(_Body):
+    """A body in whose messages and tools nothing needs a closer look."""
+
+    messages: Annotated[list[PlainMessage], Meta(min_length=1)]  # type: ignore[assignment]  # a closer kind of it
+    tools: list[_PlainTool] | None = None  # type: ignore[assignment]
+
+
 _UNDERSTOOD = frozenset(_Body.__struct_fields__) - {"top_k"}  # some of what servers take there is beyond our own words
 _USUAL = frozenset(
     ("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "stream", "stream_options")
 )
-_LARGE = 65_536
-"""The bytes from which on a body most likely holds a picture or a document."""
-_SHORTEST = Raw(b'[{"role":"user"}]')
-"""What stands for messages that have been read already."""
+_LARGE = 8_192
+"""The bytes from which on a body may hold a picture or a document."""
 _body = msgspec.json.Decoder(_Body)
+_plain_body = msgspec.json.Decoder(_PlainBody)
 _fields = msgspec.json.Decoder(dict[str, Raw])
+_tools = msgspec.json.Decoder(list[Raw])
 _tool = msgspec.json.Decoder(_Tool)
 _function = msgspec.json.Decoder(_Function)
 _whole_number = msgspec.json.Decoder(Annotated[int, Meta(ge=1)])
 _any_tool = msgspec.json.Decoder(_AnyTool)
-_encode = msgspec.json.Encoder().encode
-
-
-# --- read -------------------------------------------------------------------------------------------------------------
+_choice_of_tool = msgspec.json.Decoder(str | dict[str, Any])
 
 
 def read_request(body: bytes) -> Request:
     """The request in `body`. Raises Invalid with the path of the field at fault, as the caller wrote it."""
+    if len(body) >= _LARGE and (abridged := Abridged.of(body)) is not None:
+        request = _read_abridged(body, abridged)
+        if request is not None:
+            return request
     try:
         fields = _fields.decode(body)
     except UNREADABLE as fault:
         raise Invalid(f"the body is not a JSON object: {fault}") from None
+    plain = _plain(body)
+    if plain is not None:
+        return _request(plain, fields, late_messages(plain.messages, body), Wire(DIALECT, body, fields))
     try:
-        read = _read_body(body, fields)
+        read = _body.decode(body)
     except UNREADABLE as fault:
         raise invalid(fault) from None
+    return _request(read, fields, read_messages(read.messages, body), Wire(DIALECT, body, fields))
+
+
+def _read_abridged(body: bytes, abridged: Abridged) -> Request | None:
+    """The request, whose messages are only looked through; None where they need a closer look, or have a fault."""
+    try:
+        fields = _fields.decode(abridged.text)
+    except UNREADABLE:
+        return None
+    if not abridged.holds_all(fields.get("messages", NULL)) or (read := _plain(abridged.text)) is None:
+        return None
+    messages = late_messages(read.messages, body, abridged=True)
+    return _request(read, fields, messages, Wire(DIALECT, body, AbridgedFields(abridged, fields, "messages")))
+
+
+def _plain(text: bytes) -> _PlainBody | None:
+    """The body as nearly all are, read in one go; None where something needs a closer look, or is at fault."""
+    try:
+        read = _plain_body.decode(text)
+    except UNREADABLE:
+        return None
+    if read.tools and not all(tool.type == "function" and tool.function is not UNSET for tool in read.tools):
+        return None
+    return read if are_plain(read.messages) else None
+
+
+def _request(read: _Body, fields: Mapping[str, Raw], messages: Sequence[Message], wire: Wire) -> Request:
     if fields.keys() <= _USUAL:  # most requests say no more than this, and each field passed on costs time
         return Request(
-            model=read.model,
-            messages=Messages(read.messages),
+            model=read.model or "",
+            messages=messages,
             dialect=DIALECT,
             max_output=read.max_completion_tokens if read.max_completion_tokens is not None else read.max_tokens,
             temperature=read.temperature,
             stream=read.stream is True,
             include_usage=read.stream_options is not None and read.stream_options.include_usage is True,
-            wire=Wire(DIALECT, body, fields),
+            wire=wire,
         )
     extra = {} if fields.keys() <= _UNDERSTOOD else {key: fields[key] for key in fields.keys() - _UNDERSTOOD}
     if (top_k := _top_k(read.top_k)) is not None:
@@ -141,10 +197,10 @@ def read_request(body: bytes) -> Request:
     if choice is None and read.tool_choice != NULL:  # beyond our own words
         extra["tool_choice"] = read.tool_choice
     return Request(
-        model=read.model,
-        messages=Messages(read.messages),
+        model=read.model or "",
+        messages=messages,
         dialect=DIALECT,
-        tools=tuple(_read_tools(read.tools)) if read.tools else tuple(_read_functions(read.functions or ())),
+        tools=_told_tools(read, fields),
         tool_choice=choice,
         parallel_tool_calls=False if read.functions and not read.tools else read.parallel_tool_calls,
         structure=_structure(read.response_format),
@@ -165,17 +221,18 @@ def read_request(body: bytes) -> Request:
         stream=bool(read.stream),
         include_usage=bool(read.stream_options and read.stream_options.include_usage),
         extra=extra,
-        wire=Wire(DIALECT, body, fields),
+        wire=wire,
     )
 
 
-def _read_body(body: bytes, fields: Mapping[str, Raw]) -> _Body:
-    """What our own words know of the body; a large one is gone over as rarely as possible."""
-    if len(body) < _LARGE or (messages := at_once(fields.get("messages", NULL))) is None:
-        return _body.decode(body)
-    read = _body.decode(_encode({**fields, "messages": _SHORTEST}))
-    read.messages = list(messages)
-    return read
+def _told_tools(read: _Body, fields: Mapping[str, Raw]) -> Sequence[Tool | Opaque]:
+    """The tools; where nothing of them needs a closer look, they are read when somebody asks for them."""
+    if not read.tools:
+        return tuple(_read_functions(read.functions or ()))
+    raw = fields["tools"]
+    if isinstance(read, _PlainBody) and bytes(raw).isascii():  # else some of it may be no text at all
+        return Late(lambda: _read_tools(_tools.decode(raw)), len(read.tools))
+    return tuple(_read_tools(_tools.decode(raw)))
 
 
 def _read_tools(tools: Sequence[Raw]) -> Iterator[Tool | Opaque]:
@@ -233,7 +290,7 @@ def _read_choice(raw: Raw) -> ToolChoice | None:
     if raw == NULL:
         return None
     try:
-        choice: str | dict[str, Any] = msgspec.json.decode(raw, type=str | dict[str, Any])
+        choice = _choice_of_tool.decode(raw)
     except UNREADABLE:
         choice = {}
     match choice:
@@ -258,119 +315,3 @@ def _structure(format: _Format | None) -> Schema | None:
         param = param if asked is None else f"{param}.schema"
         raise Invalid(f"{param}: the schema is missing", param=param)
     return Schema(asked.schema, asked.name, asked.description, asked.strict)
-
-
-_ALL = Takes(cache_marks=True, seals=True, file_addresses=True, pictures_from_tools=True, stored_pictures=True)
-
-
-# --- write ------------------------------------------------------------------------------------------------------------
-
-
-def splice(
-    wire: Wire, deployment: str, *, report_usage: bool, output_field: OutputField | None, stream_options: bool
-) -> bytes:
-    """The caller's bytes with the deployment's name, and in a stream usage asked for.
-
-    Beyond that nothing is touched, but for what this provider would refuse the whole request for: with `output_field`
-    the bound of the answer goes out under that name, and without `stream_options` they stay here.
-    """
-    fields = dict(wire.fields)
-    fields["model"] = Raw(_encode(deployment))
-    if output_field is not None:
-        other = "max_tokens" if output_field == "max_completion_tokens" else "max_completion_tokens"
-        if (bound := fields.pop(other, NULL)) != NULL:
-            fields.setdefault(output_field, bound)
-    if not stream_options:
-        fields.pop("stream_options", None)
-    elif report_usage:
-        given = fields.get("stream_options", NULL)
-        options: dict[str, Raw] = msgspec.json.decode(given, type=dict[str, Raw] | None) or {}
-        options["include_usage"] = Raw(b"true")
-        fields["stream_options"] = Raw(_encode(options))
-    return _encode(fields)
-
-
-def unsaid(request: Request, *, takes_top_k: bool) -> list[str]:
-    """The settings that a provider of this dialect has no words for."""
-    if request.dialect == DIALECT:
-        return []
-    silent = ["top_k"] if request.top_k is not None and not takes_top_k else []
-    return [*silent, *sorted(request.extra)]
-
-
-def write_request(
-    request: Request,
-    deployment: str,
-    *,
-    output_field: OutputField,
-    report_usage: bool,
-    adds: Mapping[str, object],
-    takes: Takes,
-    takes_top_k: bool,
-) -> bytes:
-    """The body for a provider, out of our own words. Raises Unsupported for what this dialect cannot say.
-
-    A caller of this dialect knows what his provider takes: what he sent goes out again, as it would have verbatim.
-    """
-    if request.previous is not None:
-        raise Unsupported(f"the conversation {request.previous!r} is kept by the provider that gave it; send its turns")
-    own = request.dialect == DIALECT
-    takes = _ALL if own else takes
-    body: dict[str, Any] = {
-        "model": deployment,
-        "messages": list(written_messages(request.messages, takes)),
-        **{key: value for key, value in _settings(request, output_field, takes) if value is not None},
-        **(request.extra if own else {}),
-        **adds,
-    }
-    if (own or takes_top_k) and request.top_k is not None:
-        body.setdefault("top_k", request.top_k)
-    if request.stream:
-        body["stream"] = True
-        if report_usage:
-            body["stream_options"] = {"include_usage": True}
-    return _encode(body)
-
-
-def _settings(request: Request, output_field: OutputField, takes: Takes) -> Iterator[tuple[str, object]]:
-    if request.tools:
-        yield "tools", [_written_tool(tool, takes) for tool in request.tools]
-        yield "tool_choice", _choice(request.tool_choice)
-        yield "parallel_tool_calls", request.parallel_tool_calls
-    if request.structure is not None:
-        yield "response_format", _format(request.structure)
-    yield output_field, request.max_output
-    yield "temperature", request.temperature
-    yield "top_p", request.top_p
-    yield "stop", list(request.stop) or None
-    yield "seed", request.seed
-    yield "n", request.choices if request.choices > 1 else None
-    yield "logprobs", True if request.logprobs else None
-    yield "top_logprobs", request.top_logprobs
-    yield "presence_penalty", request.presence_penalty
-    yield "frequency_penalty", request.frequency_penalty
-    yield "reasoning_effort", effort(request)
-    yield "modalities", list(request.modalities) or None
-    yield "user", request.user
-
-
-def _written_tool(tool: Tool | Opaque, takes: Takes) -> object:
-    if isinstance(tool, Opaque):
-        return foreign(tool)
-    parameters = None if tool.parameters is None else dict(tool.parameters)
-    function = _Function(tool.name, tool.description, parameters, tool.strict)
-    mark = {"cache_control": tool.cache} if takes.cache_marks and tool.cache is not None else {}
-    return {"type": "function", "function": function, **mark}
-
-
-def _format(structure: Schema) -> object:
-    if structure.schema is None:
-        return {"type": "json_object"}
-    asked = _JsonSchema(structure.name, structure.description, dict(structure.schema), structure.strict)
-    return {"type": "json_schema", "json_schema": {"name": asked.name, **msgspec.to_builtins(asked)}}
-
-
-def _choice(choice: ToolChoice | None) -> object:
-    if choice is None:
-        return None
-    return {"type": "function", "function": {"name": choice.name}} if choice.mode == "named" else choice.mode

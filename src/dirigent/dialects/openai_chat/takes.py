@@ -16,3 +16,5 @@ class Takes(msgspec.Struct, frozen=True):
     pictures_from_tools: bool = False
     stored_pictures: bool = False
     """Whether a picture may lie in Amazon's storage, which only some can read."""
+    unknown_fields: bool = False
+    """Whether fields of messages that nobody here knows go to it, for who sent them knows what it takes."""

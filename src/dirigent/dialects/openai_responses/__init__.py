@@ -44,7 +44,7 @@ class OpenAIResponses(Dialect, frozen=True):
     """Whether each choice is asked for by itself: this dialect knows one only."""
 
     def read_request(self, body: bytes, path: str = "", headers: Mapping[bytes, bytes] = {}) -> Request:
-        return requests.read_request(body)
+        return requests.read_request(body, self.kept_headers(headers))
 
     def path(self, deployment: str, *, stream: bool) -> str:
         return "/responses"

@@ -64,7 +64,7 @@ class _AnyTool(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    model: Name
+    model: Name | None = None
     input: str | list[Raw] | None = None
     instructions: str | None = None
     stream: bool | None = None
@@ -98,8 +98,11 @@ _encode = msgspec.json.Encoder().encode
 # --- read -------------------------------------------------------------------------------------------------------------
 
 
-def read_request(body: bytes) -> Request:
-    """The request in `body`. Raises Invalid with the path of the field at fault, as the caller wrote it."""
+def read_request(body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> Request:
+    """The request in `body`, with the `headers` that belong to it.
+
+    Raises Invalid with the path of the field at fault, as the caller wrote it.
+    """
     try:
         fields = _fields.decode(body)
     except UNREADABLE as fault:
@@ -108,10 +111,8 @@ def read_request(body: bytes) -> Request:
         read = _body.decode(body)
     except UNREADABLE as fault:
         raise invalid(fault) from None
-    if read.input is None and not (read.previous_response_id or read.conversation or read.prompt != NULL):
-        raise missing("input", "there is nothing to answer")
     choice = _read_choice(read.tool_choice)
-    extra = {key: fields[key] for key in fields.keys() - _KNOWN}
+    extra = {key: raw for key, raw in fields.items() if key not in _KNOWN}
     if choice is None and read.tool_choice != NULL:  # beyond our own words
         extra["tool_choice"] = read.tool_choice
     for name in ("text", "reasoning"):  # of these our own words know one field each
@@ -119,7 +120,7 @@ def read_request(body: bytes) -> Request:
             extra[name] = Raw(_encode(others))
     conversation = read.conversation.id if isinstance(read.conversation, _Conversation) else read.conversation
     return Request(
-        model=read.model,
+        model=read.model or "",
         messages=tuple(_messages(read)),
         dialect=DIALECT,
         tools=tuple(_read_tools(read.tools)) if read.tools else (),
@@ -137,6 +138,7 @@ def read_request(body: bytes) -> Request:
         stream=read.stream is True,
         include_usage=read.stream is True,
         extra=extra,
+        headers=headers,
         wire=Wire(DIALECT, body, fields),
     )
 
@@ -148,7 +150,9 @@ def _messages(read: _Body) -> Iterator[Message]:
         yield demand("prompt")
     if read.background:
         yield demand("background")
-    if isinstance(read.input, str):
+    if read.input is None and not (read.previous_response_id or read.conversation or read.prompt != NULL):
+        yield demand("input")  # what to make of nothing, a provider of this dialect may judge for itself
+    elif isinstance(read.input, str):
         yield Message("user", (Text(read.input),))
     else:
         yield from read_items(read.input or ())
@@ -248,7 +252,7 @@ def write_request(request: Request, deployment: str) -> bytes:
         body["instructions"] = instructions
         del messages[0]
     items = list(written_items(messages))
-    if items or not request.previous:
+    if items or not (own or request.previous):
         body["input"] = items
     body |= {key: value for key, value in _settings(request, own=own) if value is not None}
     extra: Mapping[str, Raw] = request.extra if own else {}

@@ -44,13 +44,13 @@ class _End(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    model: Name
     prompt: Raw = NULL
     suffix: str | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     max_tokens: Annotated[int, Meta(ge=0)] | None = None
+    model: Name | None = None
 
 
 _body = msgspec.json.Decoder(_Body)
@@ -72,7 +72,7 @@ class OpenAICompletions(Task, frozen=True):
         read: _Body = decoded(_body, body)
         texts, prompts = _prompts(read.prompt)
         return Request(
-            model=read.model,
+            model=read.model or "",
             task=self.task,
             job=Unread((*texts, *([read.suffix] if read.suffix else []))),
             dialect=self.name,

@@ -31,11 +31,11 @@ _MANY_TOKENS = msgspec.json.Decoder(Annotated[list[Tokens], Meta(min_length=1)])
 
 
 class _Body(msgspec.Struct):
-    model: Name
     input: Raw
     dimensions: Annotated[int, Meta(ge=1)] | None = None
     encoding_format: Literal["float", "base64"] | None = None
     user: str | None = None
+    model: Name | None = None
 
 
 class _Vector(msgspec.Struct):
@@ -70,7 +70,7 @@ class OpenAIEmbeddings(Task, frozen=True):
         fields = fields_of(body)
         read: _Body = decoded(_body, body)
         return Request(
-            model=read.model,
+            model=read.model or "",
             task=self.task,
             job=Embedding(_texts(read.input), read.dimensions, read.encoding_format == "base64"),
             dialect=self.name,

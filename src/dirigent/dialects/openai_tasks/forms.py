@@ -37,10 +37,8 @@ class FormTask(Task, frozen=True):
         if not wire.content_type.lower().startswith("multipart/"):
             return super().splice(wire, deployment, report_usage=report_usage)
         form = Form(wire.body, wire.content_type)
-        part = form.one("model")
-        if part is None:
-            raise Invalid("model: the form does not have it", param="model")
-        return form.replaced(part, deployment.encode())
+        part, name = form.one("model"), deployment.encode()
+        return form.joined("model", name) if part is None else form.replaced(part, name)
 
 
 def content_type(headers: Mapping[bytes, bytes]) -> str:
@@ -49,10 +47,12 @@ def content_type(headers: Mapping[bytes, bytes]) -> str:
 
 
 def model_of(form: Form) -> str:
-    """The model that a form asks for. Raises Invalid where it asks for none."""
+    """The model that a form asks for; empty where it names none. Raises Invalid where that can be no name."""
     name = form.text("model")
-    if not name or len(name) > 256:
-        raise Invalid("model: the form names no model", param="model")
+    if name is None:
+        return ""
+    if not 0 < len(name) <= 256:
+        raise Invalid("model: a name has from 1 to 256 characters", param="model")
     return name
 
 

@@ -23,9 +23,9 @@ __all__ = ["OpenAIImageEdits", "OpenAIImageVariations", "OpenAIImages"]
 
 
 class _Body(msgspec.Struct):
-    model: Name
     prompt: str | None = None
     stream: bool | None = None
+    model: Name | None = None
 
 
 class _End(msgspec.Struct):
@@ -50,7 +50,7 @@ class _Pictures(FormTask, frozen=True):
             return self._asked(model_of(form), prompt, streams, self.kept(body, headers))
         fields = fields_of(body)
         read: _Body = decoded(_body, body)
-        return self._asked(read.model, read.prompt, read.stream is True, Wire(self.name, body, fields))
+        return self._asked(read.model or "", read.prompt, read.stream is True, Wire(self.name, body, fields))
 
     def _asked(self, model: str, prompt: str | None, stream: bool, wire: Wire) -> Request:  # noqa: FBT001
         job = Unread((prompt,) if prompt else ())

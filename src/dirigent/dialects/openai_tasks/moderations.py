@@ -25,8 +25,8 @@ class _Piece(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    model: Name
     input: str | Annotated[list[str | _Piece], Meta(min_length=1)]
+    model: Name | None = None
 
 
 class _End(msgspec.Struct):
@@ -49,7 +49,7 @@ class OpenAIModerations(Task, frozen=True):
         fields = fields_of(body)
         read: _Body = decoded(_body, body)
         return Request(
-            model=read.model,
+            model=read.model or "",
             task=self.task,
             job=Unread(tuple(_texts(read.input))),
             dialect=self.name,

@@ -16,7 +16,7 @@ from dirigent.core.messages import Task as AnyTask
 from dirigent.core.usage import Usage
 from dirigent.dialects.dialect import StreamWriter, Witness
 from dirigent.dialects.openai_errors import error_of
-from dirigent.dialects.openai_tasks.task import Name, Task, decoded, encode, fields_of
+from dirigent.dialects.openai_tasks.task import Name, Task, decoded, encode, fields_of, is_object
 from dirigent.dialects.openai_tasks.watching import SpeechWitness
 from dirigent.dialects.raw import NULL
 
@@ -40,13 +40,13 @@ class _Voice(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    model: Name
     input: Annotated[str, Meta(min_length=1)]
     voice: str | _Voice | None = None
     response_format: str | None = None
     speed: Annotated[float, Meta(ge=0.25, le=4)] | None = None
     instructions: str | None = None
     stream_format: Literal["sse", "audio"] | None = None
+    model: Name | None = None
 
 
 _body = msgspec.json.Decoder(_Body)
@@ -72,7 +72,7 @@ class OpenAISpeech(Task, frozen=True):
         if read.stream_format == "sse":
             extra["stream_format"] = _EVENTS
         return Request(
-            model=read.model,
+            model=read.model or "",
             task=self.task,
             job=Speech(
                 read.input,
@@ -106,8 +106,10 @@ class OpenAISpeech(Task, frozen=True):
     def read_response(self, body: bytes) -> Sequence[Event]:
         if not body:
             raise BadAnswer("the provider's answer is empty")
-        if body.startswith(b"{") and (error := error_of(body)) is not None:
-            raise error
+        if is_object(body):
+            if (error := error_of(body)) is not None:
+                raise error
+            return [Verbatim(body)]  # no sound looks so: whatever this provider answers in, its callers know it
         return [Spoken(Sound(body, _type_of(body)))]
 
     def usage_of(self, body: bytes) -> Usage | None:
@@ -141,57 +143,55 @@ class _SoundWriter:
     def __init__(self, request: Request) -> None:
         self._model = request.model
         self._silent = True
+        self._passed = False
+        """Whether the provider's own bytes went by, which have an end of their own."""
+        self._usage: Usage | None = None
 
     def write(self, event: Event) -> bytes:
         match event:
             case Verbatim(data=data):
+                self._passed = True
                 return data
             case Spoken(sound=sound):
                 self._silent = False
-                return sound.data
-            case _:
-                return b""
-
-    def end(self) -> bytes:
-        if self._silent:
-            raise BadAnswer(f"{self._model!r} answered without a sound")
-        return b""
-
-    def fail(self, error: bytes) -> bytes:
-        return b""
-
-
-class _EventWriter:
-    """Writes the sound in events."""
-
-    def __init__(self, request: Request) -> None:
-        self._model = request.model
-        self._silent = True
-        self._usage = Usage()
-
-    def write(self, event: Event) -> bytes:
-        match event:
-            case Verbatim(data=data):
-                return data
-            case Spoken(sound=sound):
-                self._silent = False
-                pieces = [sound.data[at : at + _PIECE] for at in range(0, len(sound.data), _PIECE)]
-                return b"".join(
-                    _framed({"type": "speech.audio.delta", "audio": b64encode(piece).decode()}) for piece in pieces
-                )
+                return self._said(sound.data)
             case UsageReported(usage=usage):
                 self._usage = usage
         return b""
 
     def end(self) -> bytes:
+        if self._passed:
+            return b""
         if self._silent:
             raise BadAnswer(f"{self._model!r} answered without a sound")
-        asked, answered = self._usage.input_tokens, self._usage.output_tokens
-        usage = {"input_tokens": asked, "output_tokens": answered, "total_tokens": asked + answered}
-        return _framed({"type": "speech.audio.done", "usage": usage})
+        return self._closing()
+
+    def fail(self, error: bytes) -> bytes:
+        return b""
+
+    def _said(self, sound: bytes) -> bytes:
+        return sound
+
+    def _closing(self) -> bytes:
+        return b""
+
+
+class _EventWriter(_SoundWriter):
+    """Writes the sound in events."""
 
     def fail(self, error: bytes) -> bytes:
         return b"data: " + error + b"\n\n"
+
+    def _said(self, sound: bytes) -> bytes:
+        pieces = [sound[at : at + _PIECE] for at in range(0, len(sound), _PIECE)]
+        return b"".join(_framed({"type": "speech.audio.delta", "audio": b64encode(piece).decode()}) for piece in pieces)
+
+    def _closing(self) -> bytes:
+        done: dict[str, Any] = {"type": "speech.audio.done"}
+        if (usage := self._usage) is not None:  # zeros would be a claim that nobody has made
+            asked, answered = usage.input_tokens, usage.output_tokens
+            done["usage"] = {"input_tokens": asked, "output_tokens": answered, "total_tokens": asked + answered}
+        return _framed(done)
 
 
 def _in_events(request: Request) -> bool:

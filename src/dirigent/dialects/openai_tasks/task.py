@@ -17,7 +17,7 @@ from dirigent.dialects.faults import invalid
 from dirigent.dialects.openai_errors import error_of, read_error, write_error
 from dirigent.dialects.raw import NULL, UNREADABLE
 
-__all__ = ["JSON", "Name", "Task", "answer_in", "decoded", "encode", "fields_of", "reported"]
+__all__ = ["JSON", "Name", "Task", "answer_in", "decoded", "encode", "fields_of", "is_object", "reported"]
 
 JSON = "application/json"
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -127,6 +127,17 @@ def decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
         return decoder.decode(body)
     except UNREADABLE as fault:
         raise invalid(fault) from None
+
+
+def is_object(body: bytes) -> bool:
+    """Whether an answer is a JSON object; a plain transcript or a sound may well begin with a brace."""
+    if body.lstrip()[:1] != b"{":
+        return False
+    try:
+        _fields.decode(body)
+    except UNREADABLE:
+        return False
+    return True
 
 
 # --- what providers answer --------------------------------------------------------------------------------------------

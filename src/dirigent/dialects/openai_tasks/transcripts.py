@@ -19,9 +19,9 @@ from dirigent.dialects.dialect import StreamWriter, Witness
 from dirigent.dialects.multipart import Form, written
 from dirigent.dialects.openai_tasks.forms import FormTask, model_of, yes
 from dirigent.dialects.openai_tasks.layouts import code_of, laid_out
-from dirigent.dialects.openai_tasks.task import answer_in, encode, reported
+from dirigent.dialects.openai_tasks.task import answer_in, encode, is_object, reported
 from dirigent.dialects.openai_tasks.watching import EventWitness
-from dirigent.dialects.raw import NULL, UNREADABLE
+from dirigent.dialects.raw import NULL
 
 __all__ = ["OpenAITranscriptions", "OpenAITranslations"]
 
@@ -123,7 +123,7 @@ class OpenAITranscriptions(FormTask, frozen=True):
         return written([*plain, ("file", job.name, job.audio)], _BOUNDARY)
 
     def read_response(self, body: bytes) -> Sequence[Event]:
-        if not _is_json(body):
+        if not is_object(body):
             return [Transcribed(Transcript(_text_of(body), "", 0.0))]
         answer: _Answer = answer_in(body, _answer)
         transcript = Transcript(
@@ -137,7 +137,7 @@ class OpenAITranscriptions(FormTask, frozen=True):
         return [Transcribed(transcript), *([UsageReported(usage)] if usage is not None else [])]
 
     def usage_of(self, body: bytes) -> Usage | None:
-        if not _is_json(body):
+        if not is_object(body):
             _text_of(body)
             return None
         answer: _Answer = answer_in(body, _answer)
@@ -221,17 +221,6 @@ def _others(form: Form) -> dict[str, Raw]:
 
 def _grains(job: Transcription) -> list[str]:
     return ["word"] * job.words + ["segment"] * job.segments
-
-
-def _is_json(body: bytes) -> bool:
-    """Whether an answer is an object; a plain transcript may well begin with a brace."""
-    if body.lstrip()[:1] != b"{":
-        return False
-    try:
-        msgspec.json.decode(body, type=dict[str, Raw])
-    except UNREADABLE:
-        return False
-    return True
 
 
 def _text_of(body: bytes) -> str:

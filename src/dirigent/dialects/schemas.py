@@ -1,4 +1,4 @@
-"""JSON Schemas within the limits that Anthropic's structured answers and strict tools set."""
+"""JSON Schemas within the limits that structured answers and strict tools have at Anthropic and at Bedrock."""
 
 from __future__ import annotations
 
