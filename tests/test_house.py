@@ -27,7 +27,7 @@ CIRCLES = "No circles anywhere"
 SQL = "SQL only in store"
 HTTP_OUT = "HTTP out only in net"
 HTTP_PARSER = "The HTTP parser only in net and gateway.wire"
-FRAMEWORKS = "No HTTP framework; a workflow engine only in its file"
+FRAMEWORKS = "An HTTP framework in admin alone; a workflow engine only in its file"
 EVENT_LOOP = "The event loop is chosen on the roof alone"
 NATIVE = "The machine's own models only in local"
 SURFACES = "The terminal only in cli, YAML only in configuration"
@@ -65,7 +65,7 @@ WRONG_ARROWS = (
 RIGHT_ARROWS = (
     ("models/router.py", "import dirigent.core.usage"),
     ("gateway/errors.py", "import dirigent.dialects.sse"),
-    ("server.py", "import dirigent.net"),
+    ("server/node.py", "import dirigent.net"),
     ("store/ledger.py", "import sqlite3"),
 )
 

@@ -39,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Further certificate authorities to trust when calling providers."""
     fetch: Reach = "public"
     """From where what callers name is fetched: from nowhere, the internet, or private networks too."""
+    database: str | None = None
+    """The address of the PostgreSQL that this node shares with others; without one, SQLite in the data folder."""
     models: tuple[Path, ...] = ()
     """Further folders to look for weights in."""
     hub: str | None = None

@@ -164,8 +164,9 @@ def test_serve_prints_address_configuration_key_and_a_line_that_works(tmp_path: 
         printed = one.log.splitlines()
         assert f"answers at http://127.0.0.1:{one.port}" in printed[0]
         assert one.key in printed[2]
-        assert printed[4].startswith("curl ")
-        assert '"model": "echo"' in printed[4]
+        assert f"http://127.0.0.1:{one.port}/api/v1/session/link?token=" in printed[3]
+        assert printed[5].startswith("curl ")
+        assert '"model": "echo"' in printed[5]
 
 
 def test_the_first_key_is_its_owners_alone_and_stays_the_same(tmp_path: Path) -> None:
@@ -227,7 +228,7 @@ def test_serve_as_json_says_in_one_object_where_it_is(tmp_path: Path) -> None:
         serving.terminate()
         rest = serving.stdout.read()
 
-    assert set(told) == {"address", "pid", "config", "new", "key"}
+    assert set(told) == {"address", "pid", "config", "new", "key", "sign_in"}
     assert told["pid"] == serving.pid
     assert told["key"] == (tmp_path / "first-key").read_text().strip()
     assert (models.status, rest, serving.returncode) == (0, b"", 0)

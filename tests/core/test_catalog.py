@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from dirigent.core.catalog import Catalog, publishable
-from dirigent.core.errors import InvalidConfiguration, UnknownModel
+from dirigent.core.errors import Invalid, InvalidConfiguration, UnknownModel
 from dirigent.core.usage import Price
 from dirigent.memory import MemoryListings, MemorySecrets
 from dirigent.models.providers.provider import Provider
@@ -156,6 +156,64 @@ def test_an_unknown_model_is_refused_with_the_nearest_name() -> None:
         published({"models": {"echo": ECHO}}).answering("ehco")
 
 
+VECTORS = {"type": "local_embedding"}
+
+
+def test_a_request_that_names_no_model_is_for_the_configured_one() -> None:
+    catalog = published({"models": {"a": ECHO, "b": ECHO, "v": VECTORS}, "defaults": {"chat": "b", "embeddings": "v"}})
+
+    assert [catalog.default("chat"), catalog.default("embeddings")] == ["b", "v"]
+
+
+def test_the_only_model_that_does_a_task_needs_no_configuring() -> None:
+    catalog = published({"models": {"a": ECHO, "b": ECHO, "v": VECTORS}})
+
+    assert catalog.default("embeddings") == "v"
+
+
+def test_of_several_models_none_is_picked_and_the_refusal_says_what_to_configure() -> None:
+    at = {"type": "deployment", "provider": "p", "name": "of which nobody knows what it does"}
+    served = {"p": {"type": "compatible", "vendor": "vllm"}}
+    catalog = published({"models": {"a": ECHO, "v": VECTORS, "x": at}, "providers": served})
+
+    for task in ("chat", "embeddings"):
+        with pytest.raises(Invalid, match=f"`defaults: {{{task}: NAME}}`") as refused:
+            catalog.default(task)
+        assert refused.value.param == "model"
+
+
+def test_what_a_provider_does_alone_is_known_of_its_deployments() -> None:
+    at = {"type": "deployment", "provider": "p", "name": "published nowhere"}
+    served = {"p": {"type": "compatible", "vendor": "tei"}}
+    catalog = published({"models": {"a": ECHO, "x": at}, "providers": served})
+
+    assert catalog.profile("x").tasks == frozenset(("embeddings",))
+    assert [catalog.default("chat"), catalog.default("embeddings")] == ["a", "x"]
+
+
+@pytest.mark.parametrize(
+    ("defaults", "place", "words"),
+    [
+        ([], "defaults", "expected a mapping of tasks to names of models"),
+        ({"chta": "e"}, "defaults.chta", "there is no task 'chta'; did you mean 'chat'?; known are chat, "),
+        ({"chat": 7}, "defaults.chat", "expected the name of a model"),
+        ({"chat": "ehco"}, "defaults.chat", "there is no model 'ehco'; did you mean 'echo'?"),
+        ({"images": "echo"}, "defaults.images", "'echo' does chat; it takes no requests for images"),
+    ],
+)
+def test_a_default_that_could_not_answer_is_refused(defaults: object, place: str, words: str) -> None:
+    ((where, what),) = faults({"models": {"echo": ECHO}, "defaults": defaults})
+
+    assert where == place
+    assert what.startswith(words)
+
+
+def test_a_default_whose_model_has_a_fault_is_no_second_fault() -> None:
+    found = faults({"models": {"a": {"type": "echo", "pauze": 1}}, "defaults": {"chat": "a"}})
+
+    assert [place for place, _ in found] == ["models.a.pauze"]
+
+
 @given(some.permutations(["a", "b", "c"]), some.permutations(["type", "says", "pause"]))
 def test_the_revision_depends_on_the_content_and_not_on_the_order_of_keys(names: list[str], keys: list[str]) -> None:
     content = {"type": "echo", "says": "hi", "pause": Decimal("0.5")}
@@ -180,7 +238,9 @@ def test_the_revision_changes_with_the_content(other: dict[str, Any]) -> None:
 
 
 @given(
-    document=some.dictionaries(some.sampled_from(["providers", "models"]) | some.text(max_size=3), plain, max_size=3)
+    document=some.dictionaries(
+        some.sampled_from(["providers", "models", "defaults"]) | some.text(max_size=3), plain, max_size=3
+    )
 )
 def test_whatever_a_document_holds_is_published_or_refused_in_words(document: dict[str, Any]) -> None:
     with suppress(InvalidConfiguration):

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from dirigent.core import errors
-from dirigent.core.errors import DirigentError, Failed, Finding, Invalid, InvalidConfiguration
+from dirigent.core.errors import DirigentError, Failed, Finding, Invalid, InvalidConfiguration, LimitExceeded
 
 ALL = [
     each
@@ -24,8 +24,8 @@ def test_each_error_has_a_code_says_what_it_means_and_stands_in_the_drawn_tree(k
 
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.__name__)
-def test_only_failures_behind_us_are_worth_another_try(kind: type[DirigentError]) -> None:
-    assert not kind.retryable or issubclass(kind, Failed)
+def test_only_failures_behind_us_and_limits_in_time_are_worth_another_try(kind: type[DirigentError]) -> None:
+    assert not kind.retryable or issubclass(kind, Failed | LimitExceeded)
     assert not (kind.retryable and issubclass(kind, Invalid))
 
 

@@ -57,6 +57,16 @@ def test_a_section_maps_names_to_any_kind_of_its_contract() -> None:
     assert schema["properties"]["orchestra"]["additionalProperties"] == {"$ref": "#/$defs/instrument"}
 
 
+def test_a_section_of_names_takes_the_words_that_it_knows_and_no_others() -> None:
+    schema = json_schema({}, [INSTRUMENTS], names={"soloists": ("low", "high")})
+
+    assert schema["properties"]["soloists"] == {
+        "type": ["object", "null"],
+        "properties": {"low": {"type": "string"}, "high": {"type": "string"}},
+        "additionalProperties": False,
+    }
+
+
 def test_a_kind_without_required_settings_may_be_named_by_its_bare_type() -> None:
     options = definition("instrument")["anyOf"]
 

@@ -17,12 +17,19 @@ tokens = some.integers(0, 2**63)
 prices = some.decimals(0, 10**6, places=12) | some.decimals(0, 1, places=30)
 plain = some.builds(Usage, tokens, tokens)
 usages = some.builds(
-    lambda rest, cached, written, heard, said, spoken: Usage(
-        rest + cached + written + heard, said + spoken, cached, written, 0, heard, spoken
+    lambda rest, cached, written, hour, heard, said, spoken: Usage(
+        rest + cached + written + hour + heard,
+        said + spoken,
+        cached,
+        written + hour,
+        0,
+        heard,
+        spoken,
+        cache_write_hour_tokens=hour,
     ),
-    *(some.integers(0, 10**9) for _ in range(6)),
+    *(some.integers(0, 10**9) for _ in range(7)),
 )
-full = some.builds(Price, *(some.none() | prices for _ in range(6)), currency=some.sampled_from(["USD", "EUR"]))
+full = some.builds(Price, *(some.none() | prices for _ in range(7)), currency=some.sampled_from(["USD", "EUR"]))
 
 
 @given(amounts, amounts, amounts)
@@ -53,7 +60,14 @@ def test_a_cost_is_the_sum_of_its_parts_or_unknown_as_soon_as_one_is(usage: Usag
     parts = [
         (rest, price.input),
         (usage.cached_input_tokens, price.input if price.cached_input is None else price.cached_input),
-        (usage.cache_write_tokens, price.input if price.cache_write is None else price.cache_write),
+        (
+            usage.cache_write_tokens - usage.cache_write_hour_tokens,
+            price.input if price.cache_write is None else price.cache_write,
+        ),
+        (
+            usage.cache_write_hour_tokens,
+            price.input if price.cache_write is price.cache_write_hour is None else price.cache_write_hour,
+        ),
         (usage.audio_input_tokens, price.audio_input),
         (usage.output_tokens - usage.audio_output_tokens, price.output),
         (usage.audio_output_tokens, price.audio_output),
@@ -159,3 +173,9 @@ def test_only_a_price_that_says_so_is_free() -> None:
     assert Price(Decimal(0), Decimal(0)).free
     assert not Price().free
     assert not Price(Decimal(0)).free
+
+
+def test_sums_that_are_kept_as_whole_numbers_grow_by_the_same_amount() -> None:
+    money = Money.of("0.000000003")
+
+    assert money.added_to(4) == (money + Money(4)).nano == 7

@@ -158,6 +158,7 @@ async def house(
     replays: Replays | None = None,
     embedder: Embedder | None = None,
     speech: LocalSpeech | None = None,
+    defaults: dict[str, str] | None = None,
 ) -> AsyncGenerator[House, None]:
     world = World({}, {})
     ports = world.ports
@@ -173,7 +174,7 @@ async def house(
             POLICIES,
         )
     )
-    document = {"models": models, "providers": providers or {}}
+    document = {"models": models, "providers": providers or {}, "defaults": defaults}
     catalog = publishable(document, reader, ports.listings, ports.secrets, Provider)
     conductor, dialect, recent = Conductor(catalog, ports), OpenAIChat(), Recent()
     keys = Keys.of({"anna": Principal("acme", "sales", "a"), "bert": Principal("other", "hr", "b")})

@@ -221,7 +221,6 @@ async def test_a_provider_who_counts_twice_is_booked_once(world: World) -> None:
     assert tokens(booked) == SPENT
 
 
-@pytest.mark.xfail(reason="a verbatim stream passes every byte, so also a count that its provider tells twice")
 async def test_langchain_adds_up_no_count_that_a_provider_tells_twice(world: World) -> None:
     chat = world.langchain("openai", "eager", stream_usage=True)
 

@@ -165,9 +165,9 @@ class Standing:
 
 
 @contextmanager
-def standing(says: str, *, delay: float = 0.0) -> Iterator[Standing]:
+def standing(says: str, *, delay: float = 0.0, pause: float = 0.0, repeats: int = 1) -> Iterator[Standing]:
     """A provider that can be killed."""
-    command = [sys.executable, "-m", "tests.journeys.upstream", says, str(delay)]
+    command = [sys.executable, "-m", "tests.journeys.upstream", says, str(delay), str(pause), str(repeats)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
@@ -186,5 +186,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("says")
     parser.add_argument("delay", type=float)
+    parser.add_argument("pause", type=float)
+    parser.add_argument("repeats", type=int)
     given = parser.parse_args()
-    asyncio.run(_stand(Manners(given.says, delay=given.delay)))
+    asyncio.run(_stand(Manners(given.says, delay=given.delay, pause=given.pause, repeats=given.repeats)))

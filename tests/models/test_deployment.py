@@ -23,6 +23,7 @@ from dirigent.core.errors import (
     TimedOut,
     TooLong,
     Unavailable,
+    Unsupported,
 )
 from dirigent.core.events import Answer, Event, Finished, TextDelta, UsageReported, Verbatim, collect
 from dirigent.core.messages import Request
@@ -128,6 +129,18 @@ async def test_a_verbatim_stream_asks_for_usage_and_hides_it_from_a_caller_who_d
     assert json.loads(heard[0])["stream_options"] == {"include_usage": True}
     assert said(events) == SAID + frames(chunk(finish="stop")) + DONE
     assert run.record.usage == Usage(9, 4)
+
+
+async def test_no_tokens_at_all_are_asked_for_in_the_providers_own_format_alone() -> None:
+    own = verbatim(WHOLE.replace('{"model"', '{"max_tokens":0,"model"', 1))
+
+    async with place(whole(answer())) as world:
+        events = await world.events("m", own)
+        error = await failed(world, own.changed(dialect="anthropic_messages"))
+
+    assert own.max_output == 0
+    assert said(events)
+    assert isinstance(error, Unsupported)
 
 
 async def test_a_request_in_our_own_words_is_written_and_its_answer_read() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dirigent
+from dirigent.core.catalog import TASKS
 from dirigent.core.model import Model
 from dirigent.core.policy import Policy
 from dirigent.core.registry import Kind, Registry
@@ -38,7 +39,7 @@ def registries() -> tuple[Registry[Any], ...]:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a configuration file."""
-    return json_schema(SECTIONS, registries(), ("policies", Policy, Model))
+    return json_schema(SECTIONS, registries(), ("policies", Policy, Model), {"defaults": TASKS})
 
 
 def kind_pages() -> dict[str, str]:

@@ -128,9 +128,13 @@ def commands_page() -> str:
     root = click.Context(command_line, info_name="dirigent", **frame)
     parts = ["# Command line", _block(command_line.get_help(root))]
     for name, command in sorted(command_line.commands.items()):
-        if not command.hidden:
-            context = click.Context(command, info_name=name, parent=root, **frame)
-            parts += [f"## `dirigent {name}`", _block(command.get_help(context))]
+        if command.hidden:
+            continue
+        context = click.Context(command, info_name=name, parent=root, **frame)
+        parts += [f"## `dirigent {name}`", _block(command.get_help(context))]
+        for verb, inner in sorted(command.commands.items()) if isinstance(command, click.Group) else ():
+            within = click.Context(inner, info_name=verb, parent=context, **frame)
+            parts += [f"### `dirigent {name} {verb}`", _block(inner.get_help(within))]
     return page(*parts)
 
 

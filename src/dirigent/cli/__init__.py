@@ -9,6 +9,9 @@ import click
 
 from dirigent import __version__
 from dirigent.cli.asking import ask, explain, models
+from dirigent.cli.auditing import export, verify_audit
+from dirigent.cli.operating import groups
+from dirigent.cli.publishing import publish, rollback
 from dirigent.cli.pulling import pull
 from dirigent.cli.serving import check, serve, worker
 
@@ -26,6 +29,7 @@ def main() -> None:
       dirigent serve                    start; prints address, key and an example
       dirigent ask auto "Hello!"        ask from the terminal
       dirigent explain auto "Hello!"    see which model would answer, and why
+      dirigent keys issue               a key for a program or a person
 
     Exit codes: 0 done, 1 the answer is no, 2 wrong use.
     """
@@ -34,5 +38,6 @@ def main() -> None:
             stream.reconfigure(errors="replace")
 
 
-for _command in (serve, worker, pull, check, ask, explain, models):
+_GROUPS = groups({"audit": (verify_audit, export)})
+for _command in (serve, worker, pull, check, ask, explain, models, publish, rollback, *_GROUPS):
     main.add_command(_command)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import socket
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from dirigent.core.errors import DirigentError
+from dirigent.core.errors import DirigentError, Finding
 from dirigent.core.ports import HttpAnswer, HttpCall, Origin, Timeouts
 from dirigent.net import HttpClient
 from dirigent.server import Running
 
-__all__ = ["Client", "NotRunning", "Refused", "connected"]
+__all__ = ["Client", "NotRunning", "Refused", "connected", "governing", "is_running"]
 
 _PATIENT = Timeouts(connect=5.0, first_byte=900.0, idle=900.0, total=3600.0)
+
+
+_WRITER = msgspec.json.Encoder(decimal_format="number")
+"""Of a configuration every digit counts, and a number is no text."""
 
 
 class NotRunning(DirigentError):
@@ -30,9 +35,18 @@ class Refused(DirigentError):
 
     code = "refused"
 
+    def __init__(self, message: str, reason: str = "", findings: Sequence[Finding] = ()) -> None:
+        super().__init__(message)
+        self.reason = reason
+        """The server's code for what went wrong; empty where it gave none."""
+        self.findings = findings
+        """The faults of a configuration that it has refused."""
+
 
 class _Error(msgspec.Struct):
     message: str
+    code: str | None = None
+    faults: tuple[Finding, ...] = ()
 
 
 class _Body(msgspec.Struct):
@@ -40,21 +54,22 @@ class _Body(msgspec.Struct):
 
 
 class Client:
-    """Calls one running server with the data folder's first key."""
+    """Calls one running server with a key of its data folder, in one tenant."""
 
-    def __init__(self, http: HttpClient, running: Running, key: str) -> None:
+    def __init__(self, http: HttpClient, running: Running, key: str, tenant: str | None = None) -> None:
         host = running.address.removeprefix("http://").rpartition(":")[0].strip("[]")
         self._origin = Origin(host, running.port, False)
         self._http = http
-        self._key = key
+        self._headers = [("authorization", f"Bearer {key}"), ("content-type", "application/json")]
+        if tenant is not None:
+            self._headers.append(("x-dirigent-tenant", tenant))
         self.running = running
 
     async def open(self, method: str, path: str, body: object = None) -> HttpAnswer:
         """The answer whose body is still coming. Raises Refused for an error of the server's."""
-        headers = (("authorization", f"Bearer {self._key}"), ("content-type", "application/json"))
-        sent = b"" if body is None else msgspec.json.encode(body)
+        sent = b"" if body is None else _WRITER.encode(body)
         try:
-            answer = await self._http.open(HttpCall(self._origin, path, headers, sent, method), _PATIENT)
+            answer = await self._http.open(HttpCall(self._origin, path, tuple(self._headers), sent, method), _PATIENT)
         except DirigentError as error:
             raise NotRunning(
                 f"the server at {self.running.address} does not answer ({error.message});"
@@ -63,10 +78,10 @@ class Client:
         if answer.status >= 400:
             body_text = await answer.read()
             try:
-                message = msgspec.json.decode(body_text, type=_Body).error.message
+                told = msgspec.json.decode(body_text, type=_Body).error
             except msgspec.DecodeError:
-                message = body_text[:300].decode(errors="replace") or f"status {answer.status}"
-            raise Refused(message)
+                raise Refused(body_text[:300].decode(errors="replace") or f"status {answer.status}") from None
+            raise Refused(told.message, told.code or "", told.faults)
         return answer
 
     async def fetch(self, method: str, path: str, body: object = None) -> Any:
@@ -81,15 +96,43 @@ class Client:
 @asynccontextmanager
 async def connected(data: Path) -> AsyncGenerator[Client, None]:
     """A client of the server that runs on this data folder. Raises NotRunning in words that say what to do."""
+    async with _client(data, "first-key") as client:
+        yield client
+
+
+def is_running(data: Path) -> bool:
+    """Whether a server that runs on this data folder has put up its notice, and takes connections."""
+    try:
+        notice = msgspec.json.decode((data / "server.json").read_bytes(), type=Running)
+        host = notice.address.removeprefix("http://").rpartition(":")[0].strip("[]")
+        with socket.create_connection((host, notice.port), timeout=2):
+            return True
+    except (OSError, msgspec.DecodeError):
+        return False
+
+
+@asynccontextmanager
+async def governing(data: Path, tenant: str | None = None) -> AsyncGenerator[Client, None]:
+    """The same with the operator's key, which may do everything. Raises NotRunning."""
+    async with _client(data, "operator-key", tenant) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _client(data: Path, key_file: str, tenant: str | None = None) -> AsyncGenerator[Client, None]:
     try:
         running = msgspec.json.decode((data / "server.json").read_bytes(), type=Running)
-        key = (data / "first-key").read_text(encoding="ascii").strip()
-    except (OSError, msgspec.DecodeError):
+        key = (data / key_file).read_text(encoding="ascii").strip()
+    except PermissionError as fault:
+        raise NotRunning(
+            f"{fault.filename} may be read by its owner only: run this as the one who runs the server"
+        ) from None
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError):
         raise NotRunning(
             f"no server runs on the data folder {data}; start one with `dirigent serve --data {data}`"
         ) from None
     http = HttpClient()
     try:
-        yield Client(http, running, key)
+        yield Client(http, running, key, tenant)
     finally:
         http.close()

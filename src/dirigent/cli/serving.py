@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ from pathlib import Path
 import click
 
 from dirigent import __version__
+from dirigent.admin.folder import new_link
+from dirigent.admin.signing import LINK_PATH
 from dirigent.cli.options import as_json, data_option, fail, json_option, settings_from
 from dirigent.configuration import described
 from dirigent.core.catalog import Catalog
@@ -26,6 +29,11 @@ from dirigent.workers import listening, run_workers
 
 __all__ = ["check", "serve", "worker"]
 
+_DATABASE = click.option(
+    "--database",
+    help="Address of the PostgreSQL that several nodes share, such as postgresql://USER@HOST/NAME. "
+    "[default: SQLite in the data folder]",
+)
 _CONFIG = click.option(
     "-c",
     "--config",
@@ -41,16 +49,23 @@ _CONFIG = click.option(
 @click.option(
     "--workers", type=click.IntRange(1, MOST_WORKERS), help="Processes that answer on the same port. [default: 1]"
 )
+@_DATABASE
 @data_option
 @json_option
 def serve(
-    config: Path | None, host: str | None, port: int | None, workers: int | None, data: Path | None, as_object: bool
+    config: Path | None,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    database: str | None,
+    data: Path | None,
+    as_object: bool,
 ) -> None:
     """Start the server. A new data folder gets a commented configuration and a first key.
 
     The configuration is read again when it changes and on SIGHUP; SIGTERM lets running answers finish.
     """
-    settings = settings_from(config=config, host=host, port=port, workers=workers, data=data)
+    settings = settings_from(config=config, host=host, port=port, workers=workers, database=database, data=data)
     _get_ready()
     try:
         fresh = prepared(settings)
@@ -64,7 +79,8 @@ def serve(
         _put_up_notice(settings, running)
         if as_object:
             file, key = str(settings.config_file), first_key(settings.data)
-            as_json({"address": running.address, "pid": running.pid, "config": file, "new": fresh, "key": key})
+            told = {"address": running.address, "pid": running.pid, "config": file, "new": fresh, "key": key}
+            as_json({**told, "sign_in": _sign_in(settings, running)})
         else:
             _welcome(settings, running, catalog, fresh=fresh)
         sys.stdout.flush()
@@ -85,10 +101,13 @@ def serve(
 @click.option("--host")
 @click.option("--port", type=int)
 @click.option("--listener", type=int, required=True)
+@_DATABASE
 @data_option
-def worker(config: Path | None, host: str | None, port: int | None, listener: int, data: Path | None) -> None:
+def worker(
+    config: Path | None, host: str | None, port: int | None, listener: int, database: str | None, data: Path | None
+) -> None:
     """One of several workers; `serve` starts it."""
-    settings = settings_from(config=config, host=host, port=port, data=data)
+    settings = settings_from(config=config, host=host, port=port, database=database, data=data)
     _get_ready()
     _serve(settings, lambda: run_worker(settings, lambda _: _tell_parent(), socket.socket(fileno=listener)))
 
@@ -127,6 +146,7 @@ def _serve_together(settings: Settings, announce: Callable[[Running], None]) -> 
         running = Running(settings.host, listener.getsockname()[1], os.getpid())
         flags = ["worker", "--host", settings.host, "--port", str(running.port), "--data", str(settings.data)]
         flags += ["-c", str(settings.config)] if settings.config is not None else []
+        flags += ["--database", settings.database] if settings.database is not None else []
         return run_workers(flags, settings.workers, listener, lambda: announce(running))
 
 
@@ -177,9 +197,15 @@ def _welcome(settings: Settings, running: Running, catalog: Catalog, *, fresh: b
     click.echo(f"Dirigent {__version__} answers at {click.style(running.address, bold=True)}")
     click.echo(f"  configuration  {settings.config_file}{' (new, with comments to read)' if fresh else ''}")
     click.echo(f"  API key        {key}  (also in {settings.data / 'first-key'})")
+    click.echo(f"  sign in        {_sign_in(settings, running)}  (once, within the hour)")
     click.echo("  try it:")
     headers = f"-H 'authorization: Bearer {key}' -H 'content-type: application/json'"
     click.echo(f"curl {running.address}/v1/chat/completions {headers} -d '{question}'")
+
+
+def _sign_in(settings: Settings, running: Running) -> str:
+    """A link that signs the operator in, once."""
+    return f"{running.address}{LINK_PATH}?token={new_link(settings.data, time.time())}"
 
 
 def _withdraw(settings: Settings) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from time import time
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar, get_args
 
 import msgspec
 
-from dirigent.core.errors import Finding, InvalidConfiguration, UnknownModel
+from dirigent.core.canonical import revision_of
+from dirigent.core.errors import Finding, Invalid, InvalidConfiguration, UnknownModel
+from dirigent.core.messages import Task
 from dirigent.core.model import Model
 from dirigent.core.policy import Policy, governed
 from dirigent.core.ports import Listings, Secret, Secrets
@@ -20,13 +20,16 @@ from dirigent.core.registry import Kind, Reader, nearest
 from dirigent.core.run import Answering
 from dirigent.core.usage import Tariff
 
-__all__ = ["Catalog", "publishable"]
+__all__ = ["TASKS", "Catalog", "publishable"]
+
+TASKS: Final[tuple[Task, ...]] = get_args(Task)
+"""Every task, and what `defaults` may name a model for."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}")
 _NAME_RULE = (
     "a name has letters, digits and . _ : / + - only, starts with a letter or digit, and has 128 characters at most"
 )
-_SECTIONS = ("providers", "models", "policies")
+_SECTIONS = ("providers", "models", "policies", "defaults")
 K = TypeVar("K", bound=Kind)
 
 
@@ -42,6 +45,7 @@ class Catalog:
         *,
         rules: Mapping[str, Sequence[Policy]] = {},
         outer: Sequence[Policy] = (),
+        defaults: Mapping[Task, str] = {},
     ) -> None:
         self.revision = revision
         """The first 12 hex digits of the SHA-256 of the canonical configuration."""
@@ -53,6 +57,7 @@ class Catalog:
         """What its models have worked out once for all their answers, each under a key of its own."""
         self.published = int(time())
         """When this snapshot was made, in seconds since 1970."""
+        self._defaults = {**_only_choices(profiles), **defaults}
         self._inner = {name: governed(model, rules.get(name, ())) for name, model in models.items()}
         self._outer = {name: governed(inner, outer) for name, inner in self._inner.items()} if outer else self._inner
 
@@ -63,6 +68,20 @@ class Catalog:
     def facing(self, name: str) -> Answering:
         """The same for a caller from outside: the policies that govern everybody stand around it as well."""
         return self._outer.get(name) or self._unknown(name)
+
+    def default(self, task: Task) -> str:
+        """The name of the model that answers where a request names none: as configured, else the only one there is.
+
+        Raises Invalid where nobody has said which of several it is.
+        """
+        name = self._defaults.get(task)
+        if name is None:
+            raise Invalid(
+                f"model: the request names none, and nobody has configured which one answers then; the operator can, "
+                f"by `defaults: {{{task}: NAME}}`",
+                param="model",
+            )
+        return name
 
     def profile(self, name: str) -> Profile:
         """What is known of the model called `name`. Raises UnknownModel."""
@@ -90,7 +109,13 @@ def publishable(
     if draft.findings:
         raise InvalidConfiguration(draft.findings)
     return Catalog(
-        _digest(document), draft.providers, draft.models, draft.profiles, rules=draft.rules, outer=draft.outer
+        revision_of(document),
+        draft.providers,
+        draft.models,
+        draft.profiles,
+        rules=draft.rules,
+        outer=draft.outer,
+        defaults=draft.defaults,
     )
 
 
@@ -106,6 +131,7 @@ class _Draft:
         self.profiles: dict[str, Profile] = {}
         self.rules: dict[str, tuple[Policy, ...]] = {}
         self.outer: tuple[Policy, ...] = ()
+        self.defaults: dict[Task, str] = {}
         self._named: dict[str, set[str]] = {section: set() for section in _SECTIONS}
 
     def profile(self, name: str) -> Profile:
@@ -125,6 +151,7 @@ class _Draft:
         self.providers |= self._section("providers", provider, document, reader)
         self.models |= self._section("models", Model, self._without_rules(document, reader), reader)
         self.outer = self._policies(document.get("policies"), ("policies",), reader)
+        self.defaults |= self._defaults(document.get("defaults"))
 
     def _section(self, section: str, contract: type[K], document: Mapping[str, Any], reader: Reader) -> dict[str, K]:
         entries = document.get(section)
@@ -172,6 +199,21 @@ class _Draft:
                 policies.append(policy)
         return tuple(policies)
 
+    def _defaults(self, entries: object) -> Iterator[tuple[Task, str]]:
+        if entries is None:
+            return
+        if not isinstance(entries, Mapping):
+            self._fault(("defaults",), "expected a mapping of tasks to names of models")
+            return
+        for task, name in entries.items():
+            if task not in TASKS:
+                hint = nearest(str(task), TASKS)
+                self._fault(("defaults", task), f"there is no task {task!r}{hint}; known are {', '.join(TASKS)}")
+            elif not isinstance(name, str):
+                self._fault(("defaults", task), "expected the name of a model")
+            else:
+                yield task, name
+
     def _fault(self, path: tuple[str | int, ...], message: str) -> None:
         self.findings.append(Finding(path, message))
 
@@ -198,11 +240,31 @@ class _Draft:
             model = self.models[name]
             self.findings += [Finding(("models", name, *fault.path), fault.message) for fault in model.faults(self)]
             self.profiles[name] = model.profile(self)
+        for task, name in self.defaults.items():
+            self._check_default(task, name)
         for name, provider in self.providers.items():
             self.findings += [
                 Finding(("providers", name, *fault.path), fault.message)
                 for fault in _secret_faults(provider, self.secrets)
             ]
+
+    def _check_default(self, task: Task, name: str) -> None:
+        if name not in self._named["models"]:
+            self._fault(("defaults", task), f"there is no model {name!r}{nearest(name, self._named['models'])}")
+        elif not _may(self.profile(name), task):
+            does = " and ".join(sorted(self.profile(name).tasks or ()))
+            self._fault(("defaults", task), f"{name!r} does {does}; it takes no requests for {task}")
+
+
+def _only_choices(profiles: Mapping[str, Profile]) -> dict[Task, str]:
+    """The tasks that one model is known to do and that no other may do."""
+    able = {task: [name for name, profile in profiles.items() if _may(profile, task)] for task in TASKS}
+    return {task: names[0] for task, names in able.items() if len(names) == 1 and profiles[names[0]].tasks}
+
+
+def _may(profile: Profile, task: Task) -> bool:
+    """Whether it may do this; one of which nobody knows what it does may do anything."""
+    return profile.tasks is None or task in profile.tasks
 
 
 def _half(
@@ -249,14 +311,3 @@ def _secret_faults(provider: Kind, secrets: Secrets) -> Iterator[Finding]:
             yield Finding((field.encode_name,), "a credential stands either in a variable, `env`, or in a file, `file`")
         elif secrets.reveal(value) is None:
             yield Finding((field.encode_name,), f"{value} is missing or empty")
-
-
-def _digest(document: Mapping[str, Any]) -> str:
-    canonical = msgspec.json.encode(document, order="sorted", enc_hook=_plain)
-    return hashlib.sha256(canonical).hexdigest()[:12]
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Decimal):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} does not belong in a configuration")

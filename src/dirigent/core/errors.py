@@ -7,7 +7,12 @@
     │   ├── TooLong                 the prompt does not fit the context window
     │   └── TooLarge                the body is larger than the gateway reads
     ├── Denied                      the caller may not
-    │   └── Unauthenticated         no key, or a key that nobody issued
+    │   ├── Unauthenticated         no key, or a key that nobody issued
+    │   ├── Forbidden               a rule of access or of the purpose says no; it is named
+    │   ├── PurposeRequired         the request names no purpose, or one that its key may not name
+    │   ├── BudgetExceeded          the money of a budget is used up, or would be by this request
+    │   ├── LimitExceeded           the requests, tokens or calls of a limit are used up for now
+    │   └── PriceUnknown            a budget stands, and nobody knows what this deployment costs
     ├── Failed                      what stands behind us failed
     │   ├── Unavailable             not reachable, overloaded or still loading
     │   │   ├── Busy                all its places are taken, and the queue is full or too slow
@@ -33,16 +38,21 @@ import msgspec
 
 __all__ = [
     "BadAnswer",
+    "BudgetExceeded",
     "Busy",
     "Denied",
     "DirigentError",
     "Failed",
     "Finding",
+    "Forbidden",
     "Invalid",
     "InvalidConfiguration",
+    "LimitExceeded",
     "Misconfigured",
     "NoCandidate",
     "Overrun",
+    "PriceUnknown",
+    "PurposeRequired",
     "RateLimited",
     "Rejected",
     "TimedOut",
@@ -113,6 +123,47 @@ class Unauthenticated(Denied):
     """The request carries no key, or one that is not valid."""
 
     code = "invalid_api_key"
+
+
+class Forbidden(Denied):
+    """A rule says no; the message names it. Another candidate of a router may be permitted."""
+
+    fallback = True
+
+
+class PurposeRequired(Denied):
+    """Every request serves a registered purpose that its key may name, and this one does not say which."""
+
+    code = "purpose_required"
+
+
+class BudgetExceeded(Denied):
+    """A budget is used up, or would be by this request: nobody was asked. A cheaper candidate may still fit."""
+
+    code = "budget_exceeded"
+    fallback = True
+
+    def __init__(self, message: str, *, level: str, subject: str, resets: float | None = None) -> None:
+        super().__init__(message)
+        self.level = level
+        self.subject = subject
+        self.resets = resets
+        """When the window ends, in seconds since 1970; None where it never does."""
+
+
+class LimitExceeded(Denied):
+    """A limit is used up for now; `retry_after` says when asking again makes sense."""
+
+    code = "limit_exceeded"
+    retryable = True
+    fallback = True
+
+
+class PriceUnknown(Denied):
+    """A budget stands, and what is not known to be affordable is not asked."""
+
+    code = "price_unknown"
+    fallback = True
 
 
 class Failed(DirigentError):

@@ -97,6 +97,8 @@ class AudioDelta(msgspec.Struct, frozen=True):
     id: str | None = None
     expires: int | None = None
     choice: int = 0
+    format: str = ""
+    """Such as `wav` or `L16;codec=pcm;rate=24000`, where the provider says so."""
 
 
 class LogprobsDelta(msgspec.Struct, frozen=True):
@@ -271,6 +273,7 @@ def _sound(fragments: Sequence[AudioDelta]) -> Audio:
         raise BadAnswer("the provider's sound is not base64") from None
     return Audio(
         b64encode(raw).decode(),
+        _last(each.format for each in fragments) or "",
         reference=_last(each.id for each in fragments),
         transcript="".join([each.transcript for each in fragments]),
         expires=max((each.expires for each in fragments if each.expires is not None), default=None),

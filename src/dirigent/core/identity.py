@@ -6,9 +6,11 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Principal", "Priority"]
+__all__ = ["ROLES", "Principal", "Priority", "Role"]
 
 Priority = Literal["critical", "normal", "bulk"]
+Role = Literal["owner", "admin", "operator", "reviewer", "privacy_officer", "viewer"]
+ROLES: tuple[Role, ...] = ("owner", "admin", "operator", "reviewer", "privacy_officer", "viewer")
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -19,3 +21,7 @@ class Principal(msgspec.Struct, frozen=True):
     key: str
     """The id of the virtual key, never the key itself."""
     member: str | None = None
+    purposes: tuple[str, ...] = ()
+    """The purposes that the key may name; the only one, or else the first, is implied where a request names none."""
+    expires: float | None = None
+    """When the key ends, in seconds since 1970."""

@@ -159,6 +159,8 @@ class Message(msgspec.Struct, frozen=True):
     """For role `tool`: the tool says that it did not work."""
     cache: msgspec.Raw | None = None
     """A cache mark on the message as a whole, such as on the result of a tool."""
+    extra: Mapping[str, msgspec.Raw] = {}
+    """The fields that only the dialect knows in which the message was read."""
 
     @property
     def text(self) -> str:
@@ -242,8 +244,6 @@ class Wire(msgspec.Struct, frozen=True):
     body: bytes
     fields: Mapping[str, msgspec.Raw]
     """The top-level fields of the body, undecoded."""
-    headers: tuple[tuple[str, str], ...] = ()
-    """The caller's headers that belong to the request, such as the beta features that it wants."""
     content_type: str = "application/json"
 
 
@@ -256,7 +256,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     job: Job | None = None
     """What is wanted where the task is not a conversation."""
     dialect: str = ""
-    tools: tuple[Tool | Opaque, ...] = ()
+    tools: Sequence[Tool | Opaque] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     structure: Schema | None = None
@@ -283,6 +283,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     """Whether the caller of a stream asked for the usage at its end."""
     extra: Mapping[str, msgspec.Raw] = {}
+    headers: tuple[tuple[str, str], ...] = ()
+    """The caller's headers that belong to the request and go on to providers of `dialect`, such as beta features."""
     wire: Wire | None = None
 
     def changed(self, **fields: Any) -> Request:

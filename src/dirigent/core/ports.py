@@ -2,7 +2,7 @@
 
 Longer than 400 lines, because one look shows everything that a model can reach, each door with its promise.
 
-`server.py` puts a real implementation behind each; `memory.py` has one in memory for tests and first steps.
+`server/` puts a real implementation behind each; `memory/` has one in memory for tests and first steps.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from typing import Annotated, Literal, Protocol
 
 import msgspec
 
+from dirigent.core.allowances import Allowance, Charge
 from dirigent.core.errors import Failed
 from dirigent.core.events import Event
+from dirigent.core.grants import Grant
 from dirigent.core.identity import Principal, Priority
 from dirigent.core.messages import Sound, Task, Transcript
 from dirigent.core.subjects import SubjectReader
@@ -34,6 +36,7 @@ __all__ = [
     "HttpFlow",
     "HttpTaker",
     "Kept",
+    "Ledger",
     "Listing",
     "Listings",
     "LocalEndpoint",
@@ -47,6 +50,8 @@ __all__ = [
     "Queue",
     "Replay",
     "Replays",
+    "Reservation",
+    "Rights",
     "Seconds",
     "Secret",
     "Secrets",
@@ -433,6 +438,54 @@ class Affinity(Protocol):
         ...
 
 
+# --- who may, and at whose expense ------------------------------------------------------------------------------------
+
+
+class Rights(Protocol):
+    """The rules of the moment on keys, purposes and access; what changes in them counts within a second."""
+
+    def principal(self, digest: bytes) -> Principal | None:
+        """On whose behalf the key of this digest acts; None where it was never issued, was revoked or has expired."""
+        ...
+
+    def grant(self, principal: Principal, purpose: str | None) -> Grant:
+        """What the principal may do for the purpose that the request names, or else for the one that its key implies.
+
+        Raises PurposeRequired.
+        """
+        ...
+
+
+class Reservation(Protocol):
+    """What is held for one call to a provider, until it is settled."""
+
+    @property
+    def charge(self) -> Charge:
+        """What is held: no less than the least that was asked for."""
+        ...
+
+
+class Ledger(Protocol):
+    """What was reserved and settled. Booked and reserved together never exceed an allowance, whatever crashes."""
+
+    def at_once(self, run: str, allowances: tuple[Allowance, ...], charge: Charge) -> Reservation | None:
+        """Reserves from what this node has at hand; None where others must be asked first."""
+        ...
+
+    async def reserve(
+        self, run: str, allowances: tuple[Allowance, ...], most: Charge, least: Charge, patience: float
+    ) -> Reservation:
+        """Reserves `most` of every allowance, or what there is if it is `least` at least, within `patience` seconds.
+
+        Raises BudgetExceeded, LimitExceeded, or PriceUnknown where money is to be reserved and none is known.
+        """
+        ...
+
+    def settle(self, reservation: Reservation, charge: Charge | None) -> None:
+        """Books what the call used up in truth, once; None where nobody knows, and all of it is then presumed spent."""
+        ...
+
+
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
@@ -547,3 +600,5 @@ class Ports(msgspec.Struct, frozen=True):
     """None where this node keeps no answers to give them again."""
     fetch: Fetch | None = None
     """None where this node fetches nothing that a caller names."""
+    ledger: Ledger | None = None
+    """None where nothing is counted."""

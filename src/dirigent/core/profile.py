@@ -28,6 +28,8 @@ class Profile(msgspec.Struct, frozen=True):
     """The day on which the provider switches it off, where that is announced."""
     tasks: frozenset[Task] | None = None
     """What it can be asked for."""
+    leaf: bool = False
+    """Whether it sends data to a provider itself, so that its region counts."""
     disputed: str | None = None
     """What speaks against the price: two published figures that differ."""
 

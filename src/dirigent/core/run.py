@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import msgspec
 
 from dirigent.core.decision import Decision
-from dirigent.core.errors import DirigentError, Overrun
+from dirigent.core.errors import DirigentError, Forbidden, Overrun
 from dirigent.core.events import Answer
+from dirigent.core.grants import OPEN, Grant
 from dirigent.core.identity import Principal, Priority
 from dirigent.core.messages import Request
 from dirigent.core.ports import HttpCall, Ports, Timeouts
@@ -29,7 +30,8 @@ MAX_DEPTH = 16
 class Passage(Protocol):
     """An answer that is one call to one provider, whose bytes go to the caller as they are.
 
-    Once it is `asked` it is settled by exactly one of `end`, `whole`, `broke`, `left` and `undone`.
+    Once it is `asked` it is settled by exactly one of `end`, `whole`, `broke`, `left` and `undone`; where nobody is
+    asked after all, by `dropped`.
     """
 
     call: HttpCall
@@ -38,6 +40,10 @@ class Passage(Protocol):
 
     def asked(self) -> None:
         """Takes note that the call is on its way."""
+        ...
+
+    def dropped(self) -> None:
+        """Takes note that nobody is asked."""
         ...
 
     def undone(self) -> None:
@@ -241,6 +247,7 @@ class Run:
         "catalog",
         "deadline",
         "depth",
+        "grant",
         "id",
         "insists",
         "model",
@@ -267,6 +274,7 @@ class Run:
         sticky: str | None = None,
         trace: str | None = None,
         tries: int = MAX_TRIES,
+        grant: Grant = OPEN,
     ) -> None:
         """A run that begins with the model called `model`; every model that this one asks is one level deeper."""
         self.id = id
@@ -277,6 +285,8 @@ class Run:
         self.principal = principal
         self.priority = priority
         self.purpose = purpose
+        self.grant = grant
+        """What its principal may do for its purpose, and at whose expense."""
         self.sticky = sticky
         """What keeps a caller's conversation at one place: the subject or business case, where one was given."""
         self.trace = trace
@@ -296,10 +306,12 @@ class Run:
         """The answer of the model called `name`, with this run's deadline, depth and record.
 
         `backed` says whether somebody else steps in if it fails, and if not, that it has to be this one; without it
-        both are as they are for this run. Raises UnknownModel, and Overrun where the depth or the time is used up. Read
-        it under `aclosing`.
+        both are as they are for this run. Raises UnknownModel, Forbidden where the data may not go there, and Overrun
+        where the depth or the time is used up. Read it under `aclosing`.
         """
         child = self._child(name)
+        if self.grant is not OPEN:
+            self.permit(name)
         if backed is not None:
             child.backed = backed or self.backed
             child.insists = not child.backed
@@ -313,7 +325,15 @@ class Run:
     async def count(self, name: str, request: Request) -> int:
         """How many input tokens the request has for the model called `name`."""
         child = self._child(name)
+        self.permit(name)
         return await self.catalog.answering(name).count(request, child)
+
+    def permit(self, name: str) -> None:
+        """Makes sure that the data may go to the model called `name`. Raises Forbidden with the rule, UnknownModel."""
+        profile = self.catalog.profile(name)
+        ruling = self.grant.may_reach(name, profile.region, leaf=profile.leaf)
+        if not ruling.permitted:
+            raise Forbidden(f"{ruling.rule}: {name!r} was not asked", param="model")
 
     @property
     def names(self) -> Sequence[str]:
@@ -337,7 +357,7 @@ class Run:
         if monotonic() >= self.deadline:
             raise Overrun(f"the run's time is used up; {name!r} was not asked")
         child = Run(self.id, name, self.catalog, self.ports, self.principal, 0.0, self.priority)
-        child.purpose, child.sticky, child.trace = self.purpose, self.sticky, self.trace
+        child.purpose, child.grant, child.sticky, child.trace = self.purpose, self.grant, self.sticky, self.trace
         child.backed, child.insists, child.asker = self.backed, self.insists, self
         child.started, child.deadline, child.depth = self.started, self.deadline, self.depth + 1
         child.record = self.record

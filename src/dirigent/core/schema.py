@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -27,10 +27,12 @@ def json_schema(
     sections: Mapping[str, type[Kind]],
     registries: Iterable[Registry[Any]],
     rules: tuple[str, type[Kind], type[Kind]] | None = None,
+    names: Mapping[str, Sequence[str]] = {},
 ) -> dict[str, Any]:
     """The JSON Schema of a configuration whose `sections` each map names to kinds of one contract.
 
     `rules` names a list of kinds of a second contract that may stand around all entries, and around each of a third.
+    `names` are sections that map these words to names of entries.
 
     It refuses what the reader refuses by shape: unknown settings, missing ones, wrong types and bounds. What only a
     kind itself or its surroundings can know (a name that nobody carries, two settings that exclude each other) passes.
@@ -39,10 +41,13 @@ def json_schema(
     writer = _Writer(tables)
     for contract, registry in tables.items():
         writer.definitions[registry.name] = writer.any_of(contract)
-    properties = {
+    properties: dict[str, Any] = {
         section: {"type": ["object", "null"], "additionalProperties": _reference(tables[contract].name)}
         for section, contract in sections.items()
     }
+    for section, words in names.items():
+        named = {word: {"type": "string"} for word in words}
+        properties[section] = {"type": ["object", "null"], "properties": named, "additionalProperties": False}
     if rules is not None:
         field, rule, ruled = rules
         around = {"type": ["array", "null"], "items": _reference(tables[rule].name)}

@@ -8,6 +8,7 @@ is None and makes the cost unknown, never zero.
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, Context, Decimal, DecimalException, Inexact, InvalidOperation
+from fractions import Fraction
 
 import msgspec
 
@@ -71,6 +72,14 @@ class Money(msgspec.Struct, frozen=True):
         amount = f"{digits[:-9]}.{fraction}" if fraction else digits[:-9]
         return f"-{amount} {self.currency}" if self.nano < 0 else f"{amount} {self.currency}"
 
+    def added_to(self, nano: int) -> int:
+        """`nano` and this amount, for whoever keeps sums of each currency as whole numbers."""
+        return nano + self.nano
+
+    def converted(self, rate: Fraction, currency: str) -> Money:
+        """This amount in another currency, of which one unit of its own is worth `rate`; rounded up to a nano-unit."""
+        return Money(-(-self.nano * rate.numerator // rate.denominator), currency)
+
     def decimal(self) -> Decimal:
         """The amount in whole units of the currency, exactly."""
         return _EXACT.scaleb(Decimal(self.nano), -9)
@@ -92,6 +101,8 @@ class Usage(msgspec.Struct, frozen=True):
     audio_output_tokens: int = 0
     estimated: bool = False
     """True where the provider reported nothing and the tokens were counted here."""
+    cache_write_hour_tokens: int = 0
+    """Of those written to the cache, the ones that stay there for an hour, which costs more than a few minutes."""
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -103,6 +114,7 @@ class Usage(msgspec.Struct, frozen=True):
             self.audio_input_tokens + other.audio_input_tokens,
             self.audio_output_tokens + other.audio_output_tokens,
             self.estimated or other.estimated,
+            self.cache_write_hour_tokens + other.cache_write_hour_tokens,
         )
 
 
@@ -117,6 +129,9 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """Per million input tokens that the provider read from its cache; falls back to `input`, which is never lower."""
     cache_write: Decimal | None = None
     """Per million input tokens that the provider wrote to its cache; falls back to `input`."""
+    cache_write_hour: Decimal | None = None
+    """Per million input tokens that the provider wrote to its cache for an hour; unknown where that was done and this
+    is not given, unless `cache_write` is not given either."""
     audio_input: Decimal | None = None
     """Per million audio tokens in; unknown where audio was used and this is not given."""
     audio_output: Decimal | None = None
@@ -163,12 +178,20 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     def _parts(self, usage: Usage) -> Decimal | None:
         audio_in, audio_out = usage.audio_input_tokens, usage.audio_output_tokens
+        hour = usage.cache_write_hour_tokens
         plain_in = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens - audio_in
         total = Decimal(0)
         for tokens, price in (
             (plain_in, self.input),
             (usage.cached_input_tokens, self.cached_input if self.cached_input is not None else self.input),
-            (usage.cache_write_tokens, self.cache_write if self.cache_write is not None else self.input),
+            (usage.cache_write_tokens - hour, self.cache_write if self.cache_write is not None else self.input),
+            # who charges more for writing charges still more for keeping it longer: how much must be known
+            (
+                hour,
+                self.cache_write_hour
+                if self.cache_write_hour is not None or self.cache_write is not None
+                else self.input,
+            ),
             (usage.output_tokens - audio_out, self.output),
             (audio_in, self.audio_input),
             (audio_out, self.audio_output),
@@ -193,7 +216,7 @@ class Tier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     price: Price
 
 
-_PRICED = ("input", "output", "cached_input", "cache_write", "audio_input", "audio_output")
+_PRICED = ("input", "output", "cached_input", "cache_write", "cache_write_hour", "audio_input", "audio_output")
 
 
 def _short(price: Decimal) -> bool:
@@ -208,7 +231,7 @@ def _rounded_up(nano: Decimal) -> int:
 class Tariff:
     """A price made ready for many answers: the same costs, in whole numbers where nothing special was used."""
 
-    __slots__ = ("_currency", "_input", "_output", "_parts", "price")
+    __slots__ = ("_currency", "_input", "_output", "_parts", "_worst", "price")
 
     def __init__(self, price: Price) -> None:
         self.price = price
@@ -222,6 +245,7 @@ class Tariff:
                 int(_EXACT.multiply(_EXACT.scaleb(each, places), _NANO_PER_MILLIONTH))
                 for each in (price.input, price.output)
             )
+        self._worst = _worst(price)
 
     def cost(self, usage: Usage) -> Money | None:
         """What `Price.cost` says."""
@@ -232,8 +256,40 @@ class Tariff:
             -(-(usage.input_tokens * self._input + usage.output_tokens * self._output) // parts), self._currency
         )
 
+    def most(self, input_tokens: int, output_tokens: int) -> Money | None:
+        """The most that so many tokens can cost, of whatever kind they are; None where a price is unknown."""
+        worst = self._worst
+        if worst is None:
+            return None
+        parts, dearest_input, dearest_output = worst
+        return Money(-(-(input_tokens * dearest_input + output_tokens * dearest_output) // parts), self._currency)
+
+    def affordable(self, money: Money, input_tokens: int) -> int | None:
+        """The output tokens that `money` surely pays besides so many input tokens; None for any number of them."""
+        worst = self._worst
+        if worst is None or money.currency != self._currency:
+            return 0
+        parts, dearest_input, dearest_output = worst
+        left = money.nano * parts - input_tokens * dearest_input
+        return max(0, left // dearest_output) if dearest_output else None
+
 
 def _beyond_plain(usage: Usage) -> int:
     return (
         usage.cached_input_tokens or usage.cache_write_tokens or usage.audio_input_tokens or usage.audio_output_tokens
     )
+
+
+def _worst(price: Price) -> tuple[int, int, int] | None:
+    """The parts of a nano-unit, and in these the dearest input and the dearest output token; None if one is unknown."""
+    every = (price, *(tier.price for tier in price.tiers))
+    if any(each.input is None or each.output is None for each in every):
+        return None
+    given = [(name, getattr(each, name)) for each in every for name in _PRICED]
+    outputs = [value for name, value in given if value is not None and "output" in name]
+    inputs = [value for name, value in given if value is not None and "output" not in name]
+    places = max(0, *(-int(value.as_tuple().exponent) for value in (*inputs, *outputs)))
+    dearest = (
+        int(_EXACT.multiply(_EXACT.scaleb(max(side), places), _NANO_PER_MILLIONTH)) for side in (inputs, outputs)
+    )
+    return 10**places, *dearest

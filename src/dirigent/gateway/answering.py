@@ -29,7 +29,7 @@ def answering(dialect: Dialect, conductor: Conductor, once: Once, quiet: float) 
             return
         request, run = call.request, call.run
         if request is None or run is None:  # else the straight way has come so far
-            request = dialect.read_request(call.exchange.body, call.exchange.target, call.exchange.headers)
+            request = _read(call, dialect, conductor)
             run = call.open(request.model)
         if request.stream:
             async with aclosing(conductor.answer(request, run)) as events:
@@ -77,9 +77,15 @@ def counting(dialect: Dialect, conductor: Conductor) -> Endpoint:
     """The endpoint at which callers of `dialect` ask how many tokens a request has."""
 
     async def endpoint(call: Call) -> None:
-        request = dialect.read_request(call.exchange.body, call.exchange.target, call.exchange.headers)
+        request = _read(call, dialect, conductor)
         tokens = await conductor.count(request, call.open(request.model))
         call.status = 200
         call.exchange.respond(200, call.headers(dialect.content_type), dialect.write_count(tokens))
 
     return endpoint
+
+
+def _read(call: Call, dialect: Dialect, conductor: Conductor) -> Request:
+    """What is asked, and of which model."""
+    request = dialect.read_request(call.exchange.body, call.exchange.target, call.exchange.headers)
+    return request if request.model else conductor.named(request)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from asyncio import CancelledError
+from asyncio import CancelledError, current_task
 from collections import deque
 from collections.abc import Coroutine
 from secrets import token_hex
-from typing import Any
+from time import time
+from typing import Any, Protocol
 
 from dirigent.conductor import Conductor
 from dirigent.core.errors import DirigentError
@@ -47,12 +48,14 @@ _UNUSUAL = (b"idempotency-key",)
 class _Memo:
     """What follows from the head of a request alone, for as long as the keys are the same."""
 
-    __slots__ = ("keys", "plain", "principal", "route")
+    __slots__ = ("ends", "keys", "plain", "principal", "route")
 
     def __init__(self, keys: Keys, route: Route | None, principal: Principal | None, *, plain: bool) -> None:
         self.keys = keys
         self.route = route
         self.principal = principal
+        self.ends = principal.expires if principal is not None else None
+        """When the key ends, in seconds since 1970."""
         self.plain = plain
         """Whether nothing in the head speaks against the straight way."""
 
@@ -74,10 +77,34 @@ class _RunIds:
         return self._drawn.pop()
 
 
+class Beyond(Protocol):
+    """Who answers what is none of the gateway's, such as the control plane."""
+
+    def owns(self, path: str) -> bool:
+        """Whether a path is one of its own."""
+        ...
+
+    def answer(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
+        """Answers a request for one of them."""
+        ...
+
+
 class Gateway:
     """Answers exchanges. `routes` are exact paths; a star in one stands for whatever a caller puts there."""
 
-    def __init__(self, conductor: Conductor, keys: Keys, routes: list[Route], dialect: Dialect, recent: Recent) -> None:
+    def __init__(
+        self,
+        conductor: Conductor,
+        keys: Keys,
+        routes: list[Route],
+        dialect: Dialect,
+        recent: Recent,
+        *,
+        beyond: Beyond | None = None,
+    ) -> None:
+        self._beyond = beyond
+        self._live: dict[str, Call] = {}
+        """The calls that are not over yet, by run."""
         self._conductor = conductor
         self._keys = keys
         self._dialect = dialect
@@ -87,16 +114,29 @@ class Gateway:
         self._exact = {(route.method, route.path): route for route in routes if "*" not in route.path}
         self._below = [(*_around(route.path), route) for route in routes if "*" in route.path]
 
+    def admit(self, keys: Keys) -> None:
+        """From now on these keys are valid and no others."""
+        self._keys = keys
+
+    def cut(self, run: str, error: DirigentError) -> None:
+        """Ends a call that is not over yet: its upstream is closed, and its caller is told the error."""
+        call = self._live.get(run)
+        if call is not None and call.stop is not None:
+            call.stop(error)
+
     def take(self, exchange: Exchange) -> Coroutine[Any, Any, None] | None:
         """Answers one request; whatever goes wrong is answered in the caller's dialect.
 
         Most are answered by callbacks; what is returned answers the others, in a task.
         """
         memo = exchange.head.memo
-        if type(memo) is not _Memo or memo.keys is not self._keys:
+        if type(memo) is not _Memo or memo.keys is not self._keys or (memo.ends is not None and memo.ends <= time()):
             memo = exchange.head.memo = self._remembered(exchange)
-        call = Call(self._ids.draw(), exchange, self._conductor, self._keys)
         route = memo.route
+        if route is None and self._beyond is not None and self._beyond.owns(exchange.path):
+            return self._beyond.answer(exchange)
+        call = Call(self._ids.draw(), exchange, self._conductor, self._keys)
+        self._live[call.run_id] = call
         if route is None:
             return self._handle(call, None)
         call.principal = memo.principal
@@ -106,7 +146,10 @@ class Gateway:
         """The straight way, where it is open; else the general one, with what is read already."""
         exchange, dialect = call.exchange, route.dialect
         try:
-            call.request = request = dialect.read_request(exchange.body, exchange.target, exchange.headers)
+            request = dialect.read_request(exchange.body, exchange.target, exchange.headers)
+            if not request.model:
+                request = self._conductor.named(request)
+            call.request = request
             run = call.open(request.model)
             passage = self._conductor.passage(request, run)
             if passage is not None and Express(self, call, route, request, passage).sent(run.ports.http):
@@ -122,6 +165,8 @@ class Gateway:
 
     def _remembered(self, exchange: Exchange) -> _Memo:
         """What follows from a head alone."""
+        if self._beyond is not None and self._beyond.owns(exchange.path):
+            return _Memo(self._keys, None, None, plain=False)
         try:
             route = self._exact.get((exchange.method, exchange.path)) or self._other(exchange)
             principal = None if route.open else self._keys.principal(exchange.headers, exchange.path, exchange.query)
@@ -131,7 +176,8 @@ class Gateway:
         return _Memo(self._keys, route, principal, plain=plain)
 
     async def _handle(self, call: Call, route: Route | None) -> None:
-        exchange = call.exchange
+        exchange = call.caller
+        call.in_task(current_task())
         try:
             if route is None:
                 route = self._exact.get((exchange.method, exchange.path)) or self._other(exchange)
@@ -141,19 +187,23 @@ class Gateway:
         except DirigentError as error:
             call.refuse(error, self._face(call, route))
         except CancelledError:
-            call.status, call.code = 499, "caller_gone"
-            raise
+            if call.stopped is None:
+                call.status, call.code = 499, "caller_gone"
+                raise
+            call.refuse(call.stopped, self._face(call, route))
         except Exception:  # noqa: BLE001  whatever it is, the caller has a right to an answer, and the log to the trace
             self._fail(call, route)
         finally:
             if route is None or not route.open:
                 self._note(call)
+            else:
+                self._live.pop(call.run_id, None)
 
     # --- what the straight way needs ----------------------------------------------------------------------------------
 
     def go_on(self, call: Call, route: Route) -> None:
         """Answers the call on the general way."""
-        call.exchange.carry(self._handle(call, route))
+        call.caller.carry(self._handle(call, route))
 
     def refuse(self, call: Call, error: DirigentError, route: Route) -> None:
         """Answers the call with an error, and ends it."""
@@ -163,9 +213,10 @@ class Gateway:
     def close(self, call: Call) -> None:
         """Notes a call that is over."""
         self._note(call)
-        call.exchange.over()
+        call.caller.over()
 
     def _note(self, call: Call) -> None:
+        self._live.pop(call.run_id, None)
         served = call.served()
         self._recent.note(served)
         self._conductor.ports.observer.observe(served)

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from typing import Protocol
 from urllib.parse import parse_qsl
 
 from dirigent.core.errors import Unauthenticated
 from dirigent.core.identity import Principal
 
-__all__ = ["Keys"]
+__all__ = ["Keys", "digest"]
 
 _GOOGLE = "/v1beta/"
+
+
+class Principals(Protocol):
+    """Who knows on whose behalf a key acts (core.ports.Rights)."""
+
+    def principal(self, digest: bytes) -> Principal | None:
+        """The principal of the key of this digest; None where it is not valid."""
+        ...
 
 
 class Keys:
     """The valid keys. Only their BLAKE2b digests are kept, so no listing of memory or table shows a key."""
 
-    def __init__(self, principals: Mapping[bytes, Principal]) -> None:
-        self._principals = principals
+    def __init__(self, principals: Principals) -> None:
+        self._principal = principals.principal
 
     @classmethod
     def of(cls, keys: Mapping[str, Principal]) -> Keys:
         """The table for these keys in clear."""
-        return cls({digest(key.encode()): principal for key, principal in keys.items()})
+        return cls(_Fixed({digest(key.encode()): principal for key, principal in keys.items()}))
 
     def principal(self, headers: Mapping[bytes, bytes], path: str = "", query: str = "") -> Principal:
         """On whose behalf a request with these headers acts. Raises Unauthenticated, and never repeats the key.
@@ -31,9 +40,7 @@ class Keys:
         Only on Google's paths the key may stand in the query, where its clients put it.
         """
         header = headers.get(b"authorization")
-        principal = (
-            self._principals.get(digest(header[7:])) if header is not None and header[:7] == b"Bearer " else None
-        )
+        principal = self._principal(digest(header[7:])) if header is not None and header[:7] == b"Bearer " else None
         return principal if principal is not None else self._looked_up(headers, path, query)
 
     def _looked_up(self, headers: Mapping[bytes, bytes], path: str, query: str) -> Principal:
@@ -50,10 +57,17 @@ class Keys:
         key = key.strip()
         if not key:
             raise Unauthenticated("no key was given: send it in the header `authorization` as `Bearer KEY`")
-        principal = self._principals.get(digest(key))
+        principal = self._principal(digest(key))
         if principal is None:
             raise Unauthenticated("the key is not valid: it was mistyped, revoked or never issued here")
         return principal
+
+
+class _Fixed:
+    """Keys that never change."""
+
+    def __init__(self, principals: Mapping[bytes, Principal]) -> None:
+        self.principal = principals.get
 
 
 def digest(key: bytes) -> bytes:

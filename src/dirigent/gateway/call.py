@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from asyncio import Task
 from collections.abc import Awaitable, Callable
 from time import monotonic, time
+from typing import Any
 
 import msgspec
 
@@ -12,44 +14,19 @@ from dirigent.conductor import Conductor
 from dirigent.core.errors import DirigentError, Invalid
 from dirigent.core.identity import Principal, Priority
 from dirigent.core.messages import Request
+from dirigent.core.observations import Served
 from dirigent.core.run import MAX_TRIES, Run
-from dirigent.core.usage import Money
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.auth import Keys
 from dirigent.gateway.errors import headers_of, shape_of
 from dirigent.gateway.headers import told, trace_of, tries_of
-from dirigent.gateway.wire import Exchange
+from dirigent.gateway.wire import Exchange, Exchanging
 
 __all__ = ["Call", "Endpoint", "Route", "Served", "plain"]
 
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_NAMED = re.compile(rb"[ -~]{1,128}")
 _PRIORITIES: dict[bytes, Priority] = {b"critical": "critical", b"normal": "normal", b"bulk": "bulk"}
-
-
-class Served(msgspec.Struct, frozen=True):
-    """What is noted of one request: who and what, never a word of its content."""
-
-    at: float
-    """When it ended, in seconds since 1970."""
-    run: str
-    request: str
-    tenant: str | None
-    project: str | None
-    key: str | None
-    path: str
-    model: str | None = None
-    deployment: str | None = None
-    route: str | None = None
-    revision: str | None = None
-    status: int = 0
-    code: str | None = None
-    streamed: bool = False
-    attempts: int = 0
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost: Money | None = None
-    seconds: float = 0.0
-    first_token: float | None = None
 
 
 class Call:
@@ -60,6 +37,7 @@ class Call:
         "_keys",
         "began",
         "broken_off",
+        "caller",
         "code",
         "exchange",
         "first_token",
@@ -69,12 +47,17 @@ class Call:
         "run",
         "run_id",
         "status",
+        "stop",
+        "stopped",
     )
 
     def __init__(self, run_id: str, exchange: Exchange, conductor: Conductor, keys: Keys) -> None:
         self._conductor = conductor
         self._keys = keys
-        self.exchange = exchange
+        self.exchange: Exchanging = exchange
+        """Where the answer goes; while it is recorded, the recording stands here."""
+        self.caller = exchange
+        """The exchange itself."""
         self.began = monotonic()
         self.run_id = run_id
         given = exchange.headers.get(b"x-request-id")
@@ -89,10 +72,32 @@ class Call:
         self.broken_off: Callable[[bytes], bytes] | None = None
         """How a stream that has begun tells the caller of an error: the bytes for an error's body."""
 
+        self.stop: Callable[[DirigentError], None] | None = None
+        """Ends it from outside, with the error that its caller is told."""
+        self.stopped: DirigentError | None = None
+        """Why it was ended from outside."""
+
+    def in_task(self, task: Task[Any] | None) -> None:
+        """From now on it is answered in this task."""
+        if task is None:
+            return
+
+        def stop(error: DirigentError) -> None:
+            self.stopped = error
+            task.cancel()
+
+        self.stop = stop
+
     def authenticate(self) -> Principal:
         """Who asks. Raises Unauthenticated."""
         self.principal = self._keys.principal(self.exchange.headers, self.exchange.path, self.exchange.query)
         return self.principal
+
+    @property
+    def purpose(self) -> str | None:
+        """The purpose that the request names; None leaves it to its key."""
+        purpose = self.exchange.headers.get(b"x-dirigent-purpose")
+        return purpose.decode("latin-1") if purpose is not None else None
 
     def open(self, model: str) -> Run:
         """The run of this request. Raises Invalid where one of our own headers cannot be read."""
@@ -101,13 +106,12 @@ class Call:
         if priority is not None and priority not in _PRIORITIES:
             raise Invalid("x-dirigent-priority: one of critical, normal, bulk", param="x-dirigent-priority")
         sticky = headers.get(b"x-dirigent-subject") or headers.get(b"x-dirigent-transaction")
-        purpose = headers.get(b"x-dirigent-purpose")
         self.run = self._conductor.open(
             self.run_id,
             model,
             self.principal or self.authenticate(),
             priority=_PRIORITIES[priority] if priority is not None else "normal",
-            purpose=purpose.decode("latin-1") if purpose is not None else None,
+            purpose=self.purpose,
             sticky=sticky.decode("latin-1") if sticky is not None else None,
             trace=trace_of(headers) if b"traceparent" in headers else None,
             tries=tries_of(headers) if b"x-stainless-retry-count" in headers else MAX_TRIES,
@@ -165,6 +169,7 @@ class Call:
                 status=self.status,
                 code=self.code,
                 seconds=monotonic() - self.began,
+                member=principal.member if principal is not None else None,
             )
         record = run.record
         usage = record.usage
@@ -189,7 +194,18 @@ class Call:
             record.known_cost,
             monotonic() - self.began,
             self.first_token,
+            run.purpose,
+            principal.member,
+            self._transaction(),
+            usage.cached_input_tokens if usage is not None else 0,
+            usage.reasoning_tokens if usage is not None else 0,
+            usage is not None and usage.estimated,
         )
+
+    def _transaction(self) -> str | None:
+        """The business case that the caller names; None where its name is none that can be kept."""
+        named = self.exchange.headers.get(b"x-dirigent-transaction")
+        return named.decode() if named is not None and _NAMED.fullmatch(named) else None
 
 
 Endpoint = Callable[[Call], Awaitable[None]]

@@ -19,8 +19,8 @@ __all__ = ["Explain"]
 
 
 class _Short(msgspec.Struct):
-    model: str
     text: str
+    model: str = ""
 
 
 class Explain:
@@ -33,6 +33,8 @@ class Explain:
     async def answer(self, call: Call) -> None:
         """The decision as data, the outermost first."""
         request = self._request(call.exchange.body)
+        if not request.model:
+            request = self._conductor.named(request)
         run = call.open(request.model)
         decisions = await self._conductor.explain(request, run)
         respond(call, _explained(request.model, decisions))

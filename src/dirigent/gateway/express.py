@@ -45,6 +45,7 @@ class Express:
 
     __slots__ = (
         "_call",
+        "_exchange",
         "_fields",
         "_flow",
         "_passage",
@@ -52,6 +53,7 @@ class Express:
         "_request",
         "_route",
         "_size",
+        "_spoke",
         "_status",
         "_streams",
         "_way",
@@ -60,6 +62,7 @@ class Express:
     def __init__(self, way: Way, call: Call, route: Route, request: Request, passage: Passage) -> None:
         self._way = way
         self._call = call
+        self._exchange = call.caller
         self._route = route
         self._request = request
         self._passage = passage
@@ -70,19 +73,26 @@ class Express:
         self._size = 0
         self._streams = False
         """Whether the answer has begun as a stream: a later piece may begin with a brace by chance."""
+        self._spoke = False
+        """Whether the caller has had a piece of it."""
 
     def sent(self, http: Http) -> bool:
         """Sends the request; False where no connection waits for it. Raises Misconfigured."""
         passage = self._passage
-        flow = http.push(passage.call, passage.timeouts, self)
+        try:
+            flow = http.push(passage.call, passage.timeouts, self)
+        except DirigentError:
+            passage.dropped()
+            raise
         if flow is None:
+            passage.dropped()
             return False
         passage.asked()
         self._flow = flow
-        call = self._call
-        call.exchange.on_gone = self._gone
+        self._exchange.on_gone = self._gone
+        self._call.stop = self._break
         if passage.stream and self._route.quiet:
-            call.exchange.watch(self._route.quiet, self._ping)
+            self._exchange.watch(self._route.quiet, self._ping)
         return True
 
     # --- told by the loop ---------------------------------------------------------------------------------------------
@@ -96,13 +106,12 @@ class Express:
 
     def piece(self, data: bytes) -> None:
         """A piece of its answer."""
-        if self._status != 200 or not self._passage.stream or self._pieces or self._unstreamed(data):
+        if not self._streams and not self._begins(data):
             self._pieces.append(data)
             self._size += len(data)
             if self._size > _MOST:
                 self._break(BadAnswer(f"the provider's answer exceeds {_MOST} bytes"))
             return
-        self._streams = True
         try:
             passed = self._passage.piece(data)
         except DirigentError as error:
@@ -127,12 +136,12 @@ class Express:
             return
         call = self._call
         call.status = 200
-        call.exchange.respond_as(head_of_answer(call, self._route.dialect), body)
+        self._exchange.respond_as(head_of_answer(call, self._route.dialect), body)
         self._way.close(call)
 
     def failed(self, error: Failed, *, touched: bool) -> None:
         """The connection broke, or a wait is over."""
-        if touched or self._call.first_token is not None:
+        if touched or self._spoke:
             self._broke(error)
         else:  # it was dead before the request came: nobody has been asked yet
             self._passage.undone()
@@ -140,30 +149,36 @@ class Express:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def _unstreamed(self, data: bytes) -> bool:
-        """Whether a whole answer begins in the place of a stream: some servers stream nothing, or not their errors."""
-        return not self._streams and data.startswith(b"{")
+    def _begins(self, data: bytes) -> bool:
+        """Whether a stream begins here, and no whole answer in its place: some servers do not stream their errors."""
+        self._streams = self._status == 200 and self._passage.stream and not self._pieces and not data.startswith(b"{")
+        return self._streams
 
     def _pass(self, data: bytes) -> None:
-        call = self._call
-        exchange = call.exchange
-        if call.first_token is None:
-            call.first_token = monotonic() - call.began
+        exchange = self._exchange
+        if not self._spoke:
+            self._speak()
+        exchange.write(data)
+        if exchange.congested and exchange.on_room is None and self._flow is not None:
+            exchange.on_room = self._go_on_reading
+            self._flow.pause()
+
+    def _speak(self) -> None:
+        """Sends the head of a stream, unless the first ping was faster."""
+        self._spoke = True
+        call, exchange = self._call, self._exchange
+        call.first_token = monotonic() - call.began
         if not exchange.started:
             dialect = self._route.dialect
             call.status = 200
             call.broken_off = dialect.writer(self._request, call.run_id, int(time())).fail
             exchange.start_as(head_of_answer(call, dialect, streamed=True))
-        exchange.write(data)
-        if exchange.congested and self._flow is not None and exchange.on_room is None:
-            exchange.on_room = self._go_on_reading
-            self._flow.pause()
 
     def _ping(self) -> None:
         ping(self._call, self._request, self._route.dialect)
 
     def _go_on_reading(self) -> None:
-        self._call.exchange.on_room = None
+        self._exchange.on_room = None
         if self._flow is not None:
             self._flow.resume()
 
@@ -176,7 +191,7 @@ class Express:
         rest = passage.end()
         if rest:
             self._pass(rest)
-        call.exchange.finish()
+        self._exchange.finish()
         self._way.close(call)
 
     def _tell(self, body: bytes) -> None:
@@ -186,7 +201,7 @@ class Express:
         writer = dialect.writer(self._request, dialect.prefix + call.run_id, int(time()))
         self._passage.whole(body)
         self._pass(b"".join([writer.write(event) for event in events]) + writer.end())
-        call.exchange.finish()
+        self._exchange.finish()
         self._way.close(call)
 
     def _break(self, error: DirigentError) -> None:
@@ -198,7 +213,7 @@ class Express:
     def _broke(self, error: DirigentError) -> None:
         self._passage.broke(error)
         call = self._call
-        if call.first_token is not None:  # the caller has read half an answer: no second voice may finish it
+        if self._spoke:  # the caller has read half an answer: no second voice may finish it
             self._way.refuse(call, error, self._route)
             return
         if call.run is not None:

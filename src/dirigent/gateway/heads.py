@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.call import Call, plain
+from dirigent.gateway.headers import told
 
 __all__ = ["head_of_answer"]
 
@@ -22,25 +23,25 @@ def head_of_answer(call: Call, dialect: Dialect, *, streamed: bool = False) -> b
         kind = dialect.stream_content_type if call.request is None else dialect.stream_type(call.request)
     else:
         kind = record.content_type or dialect.content_type
-    lines = b"%bx-request-id: %b\r\nrequest-id: %b\r\nx-dirigent-run: %b\r\n" % (
-        _fixed(kind, run.catalog.revision, record.deployment),
-        request_id := call.request_id.encode(),
-        request_id,
-        call.run_id.encode(),
-    )
-    if (cost := record.known_cost) is not None:
-        lines += b"x-dirigent-cost: %b\r\n" % str(cost).encode()
-    if record.decisions:
-        lines += b"x-dirigent-route: %b\r\n" % plain(record.route or "").encode()
-    if record.forwarded:
-        lines += b"".join(
-            [f"{name}: {plain(value)}\r\n".encode("latin-1", "replace") for name, value in record.forwarded]
-        )
+    fixed = _fixed(kind, run.catalog.revision, record.deployment)
+    named, of = call.request_id, call.run_id
+    cost = record.known_cost
+    paid = f"x-dirigent-cost: {cost}\r\n" if cost is not None else ""
+    why = f"x-dirigent-route: {plain(record.route or '')}\r\n" if record.decisions else ""
+    lines = f"{fixed}x-request-id: {named}\r\nrequest-id: {named}\r\nx-dirigent-run: {of}\r\n{paid}{why}".encode()
+    if record.left_out or record.reused is not None:
+        lines += _lines(tuple(told(record)))
+    elif record.forwarded:  # all that it would tell, without asking it
+        lines += _lines(record.forwarded)
     return lines + _STREAM if streamed else lines
 
 
 @lru_cache(maxsize=512)
-def _fixed(kind: str, revision: str, deployment: str | None) -> bytes:
+def _fixed(kind: str, revision: str, deployment: str | None) -> str:
     model = f"x-dirigent-model: {deployment}\r\n" if deployment is not None else ""
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: {plain(kind)}\r\nx-dirigent-revision: {revision}\r\n{model}"
-    return head.encode("latin-1", "replace")
+    return f"HTTP/1.1 200 OK\r\ncontent-type: {plain(kind)}\r\nx-dirigent-revision: {revision}\r\n{model}"
+
+
+@lru_cache(maxsize=64)  # a provider whose head is always the same tells the same in it
+def _lines(headers: tuple[tuple[str, str], ...]) -> bytes:
+    return "".join([f"{name}: {plain(value)}\r\n" for name, value in headers]).encode("latin-1", "replace")

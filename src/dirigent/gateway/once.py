@@ -11,7 +11,6 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import cast
 
 from dirigent.core.errors import DirigentError, Invalid, Unavailable
 from dirigent.core.ports import Replay, Replays
@@ -19,7 +18,7 @@ from dirigent.dialects.dialect import Dialect
 from dirigent.dialects.multipart import Form
 from dirigent.gateway.call import Call, Endpoint
 from dirigent.gateway.errors import WireFault
-from dirigent.gateway.wire import Exchange
+from dirigent.gateway.wire import Exchanging
 
 __all__ = ["KEY", "Once"]
 
@@ -64,7 +63,7 @@ class Once:
         """Has the call answered, and listens. The run is this call's: its note is written when it is over."""
         own = call.exchange
         recording = self._running[key] = _Recording(digest, own)
-        call.exchange = cast(Exchange, recording)  # it takes what an exchange takes
+        call.exchange = recording
         work = asyncio.ensure_future(self._work(key, call, dialect, endpoint, recording))
         recording.abandoned = work.cancel
         try:
@@ -110,7 +109,7 @@ class Once:
 class _Recording:
     """An answer while it is written: it takes what an exchange takes, and tells all who listen."""
 
-    def __init__(self, digest: bytes, exchange: Exchange | None = None) -> None:
+    def __init__(self, digest: bytes, exchange: Exchanging | None = None) -> None:
         self.digest = digest
         self.listeners = 0
         self.abandoned: Callable[[], object] = lambda: None
@@ -200,7 +199,9 @@ class _Recording:
 
     # --- told to listeners --------------------------------------------------------------------------------------------
 
-    async def told_to(self, exchange: Exchange, marked: Callable[[Headers], Headers] = lambda headers: headers) -> None:
+    async def told_to(
+        self, exchange: Exchanging, marked: Callable[[Headers], Headers] = lambda headers: headers
+    ) -> None:
         """Tells one listener all of it, from the beginning and as it comes; its headers as `marked` writes them."""
         self.listeners += 1
         try:
@@ -210,7 +211,7 @@ class _Recording:
             if not self.listeners and not self.finished:
                 self.abandoned()
 
-    async def _told_to(self, exchange: Exchange, marked: Callable[[Headers], Headers]) -> None:
+    async def _told_to(self, exchange: Exchanging, marked: Callable[[Headers], Headers]) -> None:
         at = heard = 0
         while True:
             news = self._news
@@ -258,7 +259,7 @@ def _scoped(call: Call) -> str:
     return f"{principal.tenant}\0{principal.key}\0{given.decode()}"
 
 
-def _digest(exchange: Exchange) -> bytes:
+def _digest(exchange: Exchanging) -> bytes:
     """What makes two requests the same. A form is told by its fields: its boundary is drawn anew for each try."""
     digest = blake2b(f"{exchange.method} {exchange.path}?{exchange.query}\n".encode(), digest_size=32)
     kind = exchange.headers.get(b"content-type", b"").decode("latin-1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -10,6 +11,7 @@ import msgspec
 
 from dirigent.conductor import Conductor
 from dirigent.core.catalog import Catalog
+from dirigent.core.errors import Forbidden
 from dirigent.gateway.call import Call
 
 __all__ = ["Shown", "respond"]
@@ -26,38 +28,51 @@ class Shown:
 
     async def listed(self, call: Call) -> None:
         """`GET /v1/models`, as OpenAI lists them, or as Anthropic does for its own clients."""
-        catalog = self._conductor.catalog
+        catalog, names = self._conductor.catalog, self._names(call)
         if not _is_anthropic(call):
-            respond(call, {"object": "list", "data": [_openai(name, catalog) for name in catalog.models]})
+            respond(call, {"object": "list", "data": [_openai(name, catalog) for name in names]})
             return
-        models = [_anthropic(name, catalog) for name in catalog.models]
+        models = [_anthropic(name, catalog) for name in names]
         ends = (models[0]["id"], models[-1]["id"]) if models else (None, None)
         respond(call, {"data": models, "has_more": False, "first_id": ends[0], "last_id": ends[1]})
 
     async def shown(self, call: Call) -> None:
         """`GET /v1/models/NAME`, likewise."""
         name = unquote(call.exchange.path.removeprefix("/v1/models/"))
-        catalog = self._conductor.catalog
-        catalog.answering(name)
+        catalog = self._known(name, call)
         respond(call, _anthropic(name, catalog) if _is_anthropic(call) else _openai(name, catalog))
 
     async def listed_for_google(self, call: Call) -> None:
         """`GET /v1beta/models`, as Google lists them."""
         catalog = self._conductor.catalog
-        respond(call, {"models": [_google(name, catalog) for name in catalog.models]})
+        respond(call, {"models": [_google(name, catalog) for name in self._names(call)]})
 
     async def shown_to_google(self, call: Call) -> None:
         """`GET /v1beta/models/NAME`."""
         name = unquote(call.exchange.path.removeprefix("/v1beta/models/"))
-        catalog = self._conductor.catalog
-        catalog.answering(name)
+        catalog = self._known(name, call)
         respond(call, _google(name, catalog))
 
     async def described(self, call: Call) -> None:
         """`GET /api/v1/models`: every model with its kind, what it can do, what it costs and how it is doing."""
         catalog = self._conductor.catalog
-        models = [self._described(name, catalog) for name in catalog.models]
+        models = [self._described(name, catalog) for name in self._names(call)]
         respond(call, {"revision": catalog.revision, "models": models})
+
+    def _names(self, call: Call) -> Sequence[str]:
+        """The models that the caller may ask for the purpose that it names or that its key implies."""
+        names = list(self._conductor.catalog.models)
+        grant = self._conductor.grant(call.principal or call.authenticate(), call.purpose)
+        return [name for name in names if grant.may_ask(name).permitted]
+
+    def _known(self, name: str, call: Call) -> Catalog:
+        """The catalog, where it has a model of this name that the caller may ask. Raises UnknownModel, Forbidden."""
+        catalog = self._conductor.catalog
+        catalog.answering(name)
+        ruling = self._conductor.grant(call.principal or call.authenticate(), call.purpose).may_ask(name)
+        if not ruling.permitted:
+            raise Forbidden(ruling.rule, param="model")
+        return catalog
 
     def _described(self, name: str, catalog: Catalog) -> dict[str, Any]:
         model, profile, vitals = catalog.models[name], catalog.profile(name), self._conductor.ports.vitals

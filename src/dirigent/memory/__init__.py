@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dirigent.memory.affinity import MemoryAffinity
 from dirigent.memory.cache import MemoryCache
+from dirigent.memory.ledger import MemoryLedger
 from dirigent.memory.rest import (
     MemoryListings,
     MemoryObserver,
@@ -13,14 +14,18 @@ from dirigent.memory.rest import (
     NoSpeech,
     NoSubjects,
 )
+from dirigent.memory.rights import FollowedRights, MemoryRights
 from dirigent.memory.slots import MemorySlots
 from dirigent.memory.vitals import MemoryVitals
 
 __all__ = [
+    "FollowedRights",
     "MemoryAffinity",
     "MemoryCache",
+    "MemoryLedger",
     "MemoryListings",
     "MemoryObserver",
+    "MemoryRights",
     "MemorySecrets",
     "MemorySlots",
     "MemoryVitals",

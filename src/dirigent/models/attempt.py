@@ -9,7 +9,7 @@ from time import monotonic, time
 
 import msgspec
 
-from dirigent.core.errors import Busy, DirigentError, Failed, Overrun, RateLimited
+from dirigent.core.errors import Busy, DirigentError, Failed, Overrun, RateLimited, TimedOut
 from dirigent.core.events import (
     Event,
     ReasoningDelta,
@@ -21,9 +21,10 @@ from dirigent.core.messages import Request
 from dirigent.core.ports import Breaker
 from dirigent.core.run import Attempt, Run, Voice
 from dirigent.core.tokens import estimated_request
-from dirigent.core.usage import Tariff, Usage
+from dirigent.core.usage import Money, Tariff, Usage
 from dirigent.dialects.dialect import Dialect
 from dirigent.models.bonds import keep
+from dirigent.models.funding import Funds
 from dirigent.models.heard import Heard, words_of
 
 __all__ = ["Headers", "Passing", "Try", "forwarded", "hush", "retry_after"]
@@ -33,6 +34,8 @@ _SECRET = 8
 """The fewest letters of a header's value that is looked for in a provider's words."""
 _COUNTED = frozenset(("chat",))
 """Tasks whose tokens can be counted from what goes in and comes out; of others the usage stays unknown."""
+_UNHEARD = 64
+"""Tokens that a provider may write between the moment in which it is left and that in which it knows."""
 _LIMITS = ("x-ratelimit-", "anthropic-ratelimit-")
 """How the headers begin in which providers tell how much is left of their limits."""
 
@@ -56,6 +59,7 @@ class Try:
         "_run",
         "_tariff",
         "_vitals",
+        "funds",
         "headers",
         "usage",
         "voice",
@@ -82,6 +86,8 @@ class Try:
         self._began = monotonic()
         self._first: float | None = None
         self._heard: Heard | None = None
+        self.funds: Funds | None = None
+        """What is reserved for it; None where nothing is counted."""
         self.headers: Headers = ()
         """What the request was signed with; empty until it is sent."""
         self.usage: Usage | None = None
@@ -154,7 +160,9 @@ class Try:
         seconds = monotonic() - self._began
         usage = self.usage if self.usage is not None else self._counted()
         self._record.attempts.append(Attempt(self._model, "answered", seconds))
-        self._settle(usage)
+        cost = self._settle(usage)
+        if self.funds is not None:
+            self.funds.settle(usage, cost)
         first = self._first if self._first is not None else seconds
         self._vitals.succeeded(self._model, first, seconds, usage.output_tokens if usage is not None else None)
 
@@ -164,6 +172,7 @@ class Try:
         self._record.attempts.append(Attempt(self._model, "abandoned", monotonic() - self._began))
         if self.headers:
             self._settle(self._received())
+        self._settle_funds(paid=bool(self.headers))
 
     def failed(self, error: DirigentError) -> None:
         """It came to nothing, or broke off."""
@@ -173,6 +182,8 @@ class Try:
         self._record.attempts.append(Attempt(self._model, error.code, seconds, error.message))
         if self._first is not None:  # the provider had begun, and will want to be paid for it
             self._settle(self._received())
+        # who is silent for too long may have worked all the while
+        self._settle_funds(paid=self._first is not None or (bool(self.headers) and isinstance(error, TimedOut)))
         if not isinstance(error, Failed) or isinstance(error, Busy) or not (entered or self.headers):
             return  # the provider has not failed: the request is at fault, or nobody was asked
         if error.retry_after:
@@ -184,17 +195,35 @@ class Try:
     def undone(self) -> None:
         """It has not taken place: the request has reached nobody."""
         self._leave()
+        self.dropped()
         if self.headers:
             self._record.tries += 1
+
+    def dropped(self) -> None:
+        """Nobody is asked after all: what is reserved for it is given back."""
+        if self.funds is not None:
+            self.funds.release()
+            self.funds = None
 
     def _leave(self) -> None:
         if self._probe is not None:
             self._vitals.leave(self._model, probe=self._probe)
             self._probe = None
 
-    def _settle(self, usage: Usage | None) -> None:
+    def _settle(self, usage: Usage | None) -> Money | None:
         tariff = self._tariff
-        self._record.settle(usage, tariff.cost(usage) if tariff is not None and usage is not None else None)
+        cost = tariff.cost(usage) if tariff is not None and usage is not None else None
+        self._record.settle(usage, cost)
+        return cost
+
+    def _settle_funds(self, *, paid: bool) -> None:
+        """Settles what was reserved for an answer that came to no end."""
+        if self.funds is None:
+            return
+        if paid:
+            self.funds.settle_unfinished(_UNHEARD + (self._heard.most(self._dialect) if self._heard is not None else 0))
+        else:
+            self.funds.release()
 
     def _received(self) -> Usage | None:
         """The usage of an answer that ends early: what was reported, and no less than what was heard."""

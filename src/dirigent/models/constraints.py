@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from dirigent.core.errors import (
+    BudgetExceeded,
+    Denied,
     DirigentError,
+    Forbidden,
     Invalid,
     Misconfigured,
     NoCandidate,
@@ -25,7 +28,7 @@ __all__ = ["joint", "ruled_out_of"]
 def ruled_out_of(
     names: Iterable[str], request: Request, run: Run, issuer: str | None
 ) -> tuple[Mapping[str, DirigentError], bool]:
-    """Who cannot take the request, and why: capabilities first, then room, then bonds, then health.
+    """Who cannot take the request, and why: rights first, then capabilities, room, bonds and health.
 
     The truth value says that all who could take it rest.
     """
@@ -35,6 +38,9 @@ def ruled_out_of(
     kept = issuer if request.previous is not None else None
     for name in dict.fromkeys(names):
         profile = run.catalog.profile(name)
+        if not (ruling := run.grant.may_reach(name, profile.region, leaf=profile.leaf)).permitted:
+            out[name] = Forbidden(ruling.rule)
+            continue
         if profile.tasks is not None and request.task not in profile.tasks:
             out[name] = Unsupported(f"it takes no requests for {request.task}")
             continue
@@ -96,6 +102,12 @@ def joint(router: str, failures: Mapping[str, DirigentError], ruled_out: Mapping
     errors = [*failures.values(), *ruled_out.values()]
     if all(isinstance(error, TooLong) for error in errors):
         return TooLong(f"the prompt fits no candidate of {router!r} ({reasons})", param="messages")
+    if (
+        errors
+        and all(isinstance(error, Denied | Invalid) for error in errors)
+        and (denied := [error for error in errors if isinstance(error, Denied)])
+    ):
+        return _denied(router, reasons, denied)
     if all(isinstance(error, Invalid) for error in errors):
         return Unsupported(f"no candidate of {router!r} can take this request ({reasons})", param="model")
     able = [error for error in errors if not isinstance(error, Invalid)]
@@ -106,3 +118,13 @@ def joint(router: str, failures: Mapping[str, DirigentError], ruled_out: Mapping
     if all(isinstance(error, Misconfigured) for error in able):
         return Misconfigured(f"every candidate of {router!r} is set up wrongly ({reasons})")
     return NoCandidate(f"no candidate of {router!r} answered ({reasons})", retry_after=soonest)
+
+
+def _denied(router: str, reasons: str, errors: Sequence[Denied]) -> Denied:
+    """The refusal of a router none of whose candidates the caller may have or can afford."""
+    for error in errors:
+        if isinstance(error, BudgetExceeded):
+            words = f"no candidate of {router!r} is affordable ({reasons})"
+            return BudgetExceeded(words, level=error.level, subject=error.subject, resets=error.resets)
+    first = errors[0]
+    return type(first)(f"no candidate of {router!r} may take this request ({reasons})", retry_after=first.retry_after)

@@ -14,22 +14,23 @@ from msgspec import Meta
 
 from dirigent.core.errors import DirigentError, Finding, Misconfigured, Unavailable, Unsupported
 from dirigent.core.events import Answer, UsageReported, Verbatim
-from dirigent.core.messages import Request, Wire
+from dirigent.core.messages import Request
 from dirigent.core.model import Model, Survey
-from dirigent.core.ports import Breaker, Capability, HttpAnswer, HttpCall, Listing, Queue, Timeouts
+from dirigent.core.ports import Breaker, Capability, HttpAnswer, Listing, Queue, Timeouts
 from dirigent.core.profile import Profile
 from dirigent.core.registry import nearest
 from dirigent.core.run import Run, Voice
-from dirigent.core.usage import Price, Tariff, Usage
+from dirigent.core.usage import Price, Usage
 from dirigent.dialects.dialect import Dialect
-from dirigent.models.attempt import Headers, Passing, Try, forwarded, hush, retry_after
+from dirigent.models.attempt import Passing, Try, forwarded, hush, retry_after
+from dirigent.models.bound import Bound
 from dirigent.models.fetched import with_contents
+from dirigent.models.funding import bounded, funded
 from dirigent.models.passage import Passage
-from dirigent.models.providers.provider import Address, Provider
+from dirigent.models.providers.provider import Provider
 
 __all__ = ["Deployment"]
 
-_JSON = "application/json"
 _FIRST_PAUSE = 0.25
 """Seconds before the second try at most; each further one waits twice as long, at a moment drawn by lot."""
 _LONGEST_PAUSE = 8.0
@@ -118,6 +119,11 @@ class Deployment(Model, frozen=True):
         """The events as the provider sends them."""
         dialect = bound.dialect
         body, verbatim, left_out = self._body(dialect, request)
+        if run.ports.ledger is not None:
+            attempt.funds, most = await funded(request, body, run, bound.tariff, run.catalog.profile(run.model))
+            if most is not None and (held := bounded(request, most)) is not request:
+                request = held
+                body, verbatim, left_out = self._body(dialect, request)
         http = await self._opened(bound, body, request, run, attempt)
         try:
             if http.status != 200:
@@ -193,16 +199,7 @@ class Deployment(Model, frozen=True):
         wire = request.wire
         if wire is None:
             return None
-        bound = self._bound(request, run)
-        dialect = bound.dialect
-        if wire.dialect != dialect.name or not bound.straight:
-            return None
-        call = bound.ready(dialect.splice(wire, self.name, report_usage=request.stream), request, run)
-        if call is None:
-            return None
-        if bound.places is not None or run.record.tries <= 0 or not run.ports.vitals.healthy(run.model):
-            return None
-        return Passage(run, request, dialect, bound.tariff, self.breaker, call, self._within(run))
+        return self._bound(request, run).passage(request, wire, run)
 
     async def count(self, request: Request, run: Run) -> int:
         """As the provider counts them, where it does; estimated otherwise."""
@@ -214,8 +211,8 @@ class Deployment(Model, frozen=True):
         if not dialect.takes_addresses:
             request = await with_contents(request, dialect, run)
         body, *_ = self._body(dialect, request)
-        call = await bound.counting(dialect.counting_body(body), path, request.wire, run)
-        http = await run.ports.http.open(call, self._within(run))
+        call = await bound.counting(dialect.counting_body(body), path, request, run)
+        http = await run.ports.http.open(call, bound.within(run))
         try:
             whole = await http.read()
             if http.status != 200:
@@ -246,7 +243,17 @@ class Deployment(Model, frozen=True):
             raise Unsupported(f"the provider {self.provider!r} takes no requests for {request.task}", param="model")
         places = self.concurrency or provider.concurrency(self.name, run)
         dialect = dialect.fitted(self.name, run.catalog.profile(run.model))
-        return Bound(self, provider, dialect, run.catalog.tariff(run.model), places)
+        tariff = run.catalog.tariff(run.model)
+        return Bound(
+            self,
+            self.name,
+            provider,
+            dialect,
+            tariff=tariff,
+            places=places,
+            timeouts=self.timeouts,
+            breaker=self.breaker,
+        )
 
     async def _opened(self, bound: Bound, body: bytes, request: Request, run: Run, attempt: Try) -> HttpAnswer:
         """The provider's answer, whose head is there."""
@@ -263,13 +270,15 @@ class Deployment(Model, frozen=True):
     async def _sent(self, bound: Bound, body: bytes, request: Request, run: Run, attempt: Try) -> HttpAnswer:
         call = await bound.call(body, request, run)
         attempt.sent(call.headers)
-        return await run.ports.http.open(call, self._within(run))
+        return await run.ports.http.open(call, bound.within(run))
 
     def _body(self, dialect: Dialect, request: Request) -> tuple[bytes, bool, tuple[str, ...]]:
         """What goes out; whether it is the caller's own bytes, so that the answer's may come back; what is left out."""
         wire = request.wire
         if wire is not None and wire.dialect == dialect.name and dialect.passes_verbatim:
             return dialect.splice(wire, self.name, report_usage=request.stream), True, ()
+        if request.max_output == 0 and request.dialect != dialect.name:  # who speaks the same may know what it means
+            raise Unsupported("an answer of no tokens can only be asked for in the provider's own format")
         body = dialect.write_request(request, self.name)
         return body, False, tuple(dialect.unsaid(request)) if request.dialect != dialect.name else ()
 
@@ -287,13 +296,6 @@ class Deployment(Model, frozen=True):
                         yield msgspec.structs.replace(event, choice=number)
         if usage is not None:
             yield UsageReported(usage)
-
-    def _within(self, run: Run) -> Timeouts:
-        """The configured waits, none longer than the run has left."""
-        given, left = self.timeouts, run.deadline - monotonic()
-        if given.total <= left:
-            return given
-        return Timeouts(min(given.connect, left), min(given.first_byte, left), min(given.idle, left), left)
 
     def faults(self, survey: Survey) -> Iterable[Finding]:
         """A provider that does not exist, and what the provider itself has against this deployment."""
@@ -320,74 +322,6 @@ class Deployment(Model, frozen=True):
             region=self.region or served.located(),
             retires=listed.retires,
             disputed=listed.disputed if self.price is None else None,
-            tasks=listed.tasks,
+            tasks=listed.tasks or served.only_task,
+            leaf=True,
         )
-
-
-class Bound:
-    """A deployment joined to its provider in one dialect, for as long as one catalog lasts."""
-
-    __slots__ = ("_address", "_json", "_paths", "deployment", "dialect", "places", "provider", "straight", "tariff")
-
-    def __init__(
-        self, deployment: Deployment, provider: Provider, dialect: Dialect, tariff: Tariff | None, places: int | None
-    ) -> None:
-        self.deployment = deployment  # held, so that its identity is nobody else's meanwhile
-        self.provider = provider
-        self.dialect = dialect
-        self.tariff = tariff
-        self.places = places
-        """How many requests it answers at once; None where nobody counts."""
-        self.straight = (
-            provider.lasting and not provider.signs and dialect.passes_verbatim and not dialect.always_streams
-        )
-        """Whether a caller's own bytes may go there and back without anybody waiting for them."""
-        self._address: Address | None = None
-        self._json: Headers = ()
-        """The headers of nearly every request to this address."""
-        self._paths = ("", "")
-
-    async def call(self, body: bytes, request: Request, run: Run) -> HttpCall:
-        """The call that asks the provider."""
-        address = self._address or await self._addressed(run)
-        call = self._call(address, body, request, run)
-        return await self.provider.signed(call, run) if self.provider.signs else call
-
-    def ready(self, body: bytes, request: Request, run: Run) -> HttpCall | None:
-        """The same without waiting; None where the address is not known yet."""
-        address = self._address
-        return None if address is None else self._call(address, body, request, run)
-
-    def _call(self, address: Address, body: bytes, request: Request, run: Run) -> HttpCall:
-        stream = request.stream or self.dialect.always_streams
-        wire = request.wire
-        type_of = self.dialect.body_type(wire)
-        headers = self._json if type_of == _JSON else (*address.headers, ("content-type", type_of))
-        if wire is not None and wire.headers:
-            headers = self._with(wire.headers, headers)
-        if run.trace is not None:
-            headers = (*headers, ("traceparent", run.trace))
-        return HttpCall(address.origin, self._paths[stream], headers, body)
-
-    async def counting(self, body: bytes, path: str, wire: Wire | None, run: Run) -> HttpCall:
-        """The call that asks the provider to count."""
-        address = self._address or await self._addressed(run)
-        headers = self._json if wire is None or not wire.headers else self._with(wire.headers, self._json)
-        call = HttpCall(address.origin, address.path + path, headers, body)
-        return await self.provider.signed(call, run) if self.provider.signs else call
-
-    def _with(self, given: Headers, headers: Headers) -> Headers:
-        """The headers with those of the caller that the provider takes, which stand in place of ours of that name."""
-        taken = self.provider.forwarded(given)
-        names = {name for name, _ in taken}
-        return (*(each for each in headers if each[0] not in names), *taken)
-
-    async def _addressed(self, run: Run) -> Address:
-        name = self.deployment.name
-        address = await self.provider.address(name, self.dialect, run)
-        self._json = (*address.headers, ("content-type", _JSON))
-        whole, streamed = (address.path + self.dialect.path(name, stream=stream) for stream in (False, True))
-        self._paths = (whole, streamed)
-        if self.provider.lasting:
-            self._address = address
-        return address

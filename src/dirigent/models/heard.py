@@ -50,6 +50,14 @@ class Heard:
             tokens += estimated(_text_in(b"".join(self._sample), dialect)) * self._octets // self._sampled
         return tokens
 
+    def most(self, dialect: Dialect) -> int:
+        """The most output tokens that it can have been: none is shorter than a byte."""
+        most = 4 * self._size
+        if self._sampled:
+            text = _text_in(b"".join(self._sample), dialect)
+            most += len(text.encode("utf-8", "replace")) * self._octets // self._sampled
+        return most
+
 
 def _text_in(sample: bytes, dialect: Dialect) -> str:
     """The text in the beginning of an answer that went through unread, streamed or whole."""

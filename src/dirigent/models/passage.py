@@ -5,18 +5,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dirigent.core.errors import BadAnswer, DirigentError
-from dirigent.core.messages import Request
+from dirigent.core.messages import Request, Task
 from dirigent.core.model import Fields
 from dirigent.core.ports import Breaker, HttpCall, Timeouts
 from dirigent.core.run import Run
 from dirigent.core.usage import Tariff
 from dirigent.dialects.dialect import Dialect
-from dirigent.models.attempt import Try, forwarded, hush, retry_after
+from dirigent.models.attempt import Headers, Try, forwarded, hush, retry_after
 
-__all__ = ["Passage"]
+__all__ = ["Passage", "Told"]
 
+_LIMITS = (b"x-ratelimit-", b"anthropic-ratelimit-")
 _SHORTEST = 15
 """No header in which a provider tells of its limits has a shorter name; nearly all others have."""
+
+
+class Told:
+    """What the head of the last good answer told: a provider's next one is often the very same."""
+
+    __slots__ = ("_fields", "_task", "content_type", "forwarded")
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._fields: Fields = ()
+        self.forwarded: Headers = ()
+        """What the provider says of its limits."""
+        self.content_type: str | None = None
+        """The type of the answer, where its dialect leaves that open."""
+
+    def read(self, fields: Fields) -> None:
+        """Takes the head of a good answer."""
+        if fields is self._fields:  # the client brings the same list where the bytes were the same
+            return
+        self._fields = fields
+        self.forwarded, self.content_type = (), None
+        for name, value in fields:
+            size = len(name)
+            if size == 12 and self._task != "chat" and name.lower() == b"content-type":
+                self.content_type = value.decode("latin-1")
+            elif size >= _SHORTEST and not self.forwarded and name.lower().startswith(_LIMITS):
+                self.forwarded = forwarded(_known(fields))
 
 
 class Passage(Try):
@@ -25,7 +53,7 @@ class Passage(Try):
     It says and settles the same as `Deployment.answer` would; it only waits for nothing.
     """
 
-    __slots__ = ("_witness", "call", "stream", "timeouts")
+    __slots__ = ("_told", "_witness", "call", "stream", "timeouts")
 
     def __init__(  # noqa: PLR0917  made once per request, and names cost time there
         self,
@@ -36,8 +64,10 @@ class Passage(Try):
         breaker: Breaker,
         call: HttpCall,
         timeouts: Timeouts,
+        told: Told,
     ) -> None:
         super().__init__(run, request, dialect, tariff, breaker)
+        self._told = told
         self.call = call
         self.timeouts = timeouts
         self.stream = request.stream
@@ -52,13 +82,12 @@ class Passage(Try):
 
     def head(self, fields: Fields) -> None:
         """Reads what the head of a good answer tells."""
-        for name, value in fields:
-            size = len(name)
-            if size >= _SHORTEST and name.lower().startswith((b"x-ratelimit-", b"anthropic-ratelimit-")):
-                self._run.record.forwarded = forwarded(_known(fields))
-                return
-            if size == 12 and self._dialect.task != "chat" and name.lower() == b"content-type":
-                self._run.record.content_type = value.decode("latin-1")
+        told, record = self._told, self._record
+        told.read(fields)
+        if told.forwarded:
+            record.forwarded = told.forwarded
+        if told.content_type is not None:
+            record.content_type = told.content_type
 
     def piece(self, data: bytes) -> bytes:
         """What the caller gets of the next piece of a stream. Raises what the stream reports as an error."""
@@ -67,9 +96,12 @@ class Passage(Try):
             return b""
         passed = witness.feed(data)
         if passed:
-            if self._first is None:
+            heard = self._heard
+            if heard is None or self._run.asker is not None:
                 self.began()
-            self.passed(passed)
+                self.passed(passed)
+            else:  # all that is left of `passed` for nearly every piece
+                heard.passed(passed)
         return passed
 
     def end(self) -> bytes:

@@ -135,8 +135,7 @@ class Reader:
         begin, length = len(before), 0
         if after is not None:
             end = data.find(b"\r", begin, begin + 13)
-            digits = data[begin:end]
-            if end < 0 or not digits.isdigit() or not data.startswith(after, end):
+            if end < 0 or not data.startswith(after, end) or not (digits := data[begin:end]).isdigit():
                 return None
             begin, length = end + len(after), int(digits)
             if length > self._limits.body:

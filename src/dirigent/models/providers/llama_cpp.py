@@ -13,6 +13,7 @@ from dirigent.core.errors import Finding
 from dirigent.core.messages import Task
 from dirigent.core.model import Survey
 from dirigent.core.ports import Listing, Listings, LocalSetup, Origin
+from dirigent.core.purposes import LOCAL
 from dirigent.core.run import Run
 from dirigent.core.usage import Price
 from dirigent.dialects.dialect import Dialect
@@ -65,6 +66,10 @@ class LlamaCpp(Provider, frozen=True):
     def concurrency(self, deployment: str, run: Run) -> int | None:
         """Its slots: more than that would wait within its process, where nobody has priority."""
         return run.ports.local.slots(self.setup)
+
+    def located(self) -> str | None:
+        """On this machine."""
+        return LOCAL
 
     def listing(self, deployment: str, listings: Listings) -> Listing | None:
         """Free of charge; its window is that of a slot."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar, Final, get_args
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,6 +20,7 @@ from dirigent.dialects.openai_chat import OpenAIChat
 __all__ = ["Address", "Provider", "origin_and_path", "revealed"]
 
 OPENAI_CHAT = OpenAIChat()
+_TASKS: Final[tuple[Any, ...]] = get_args(Task)
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -49,6 +50,12 @@ class Provider(Kind, frozen=True):
         Of several that it speaks, the one called `preferred`, so that a caller's own bytes can go through.
         """
         return OPENAI_CHAT if task == "chat" else None
+
+    @property
+    def only_task(self) -> frozenset[Task] | None:
+        """The one task that it takes requests for; None where there are several, and it depends on the deployment."""
+        served: frozenset[Task] = frozenset(task for task in _TASKS if self.dialect(task) is not None)
+        return served if len(served) == 1 else None
 
     async def address(self, deployment: str, dialect: Dialect, run: Run) -> Address:
         """Where requests in `dialect` for the deployment of this name go.

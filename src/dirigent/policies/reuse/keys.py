@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -43,14 +43,14 @@ def key_of(request: Request, run: Run) -> bytes:
     frame = _frame(request, run)
     if wire.fields and wire.content_type == "application/json":
         fields = ((name.encode(), bytes(raw)) for name, raw in sorted(wire.fields.items()) if name not in IMMATERIAL)
-        return _digest(frame, b"fields", _encode(wire.headers), *(part for pair in fields for part in pair))
-    return _digest(frame, b"body", _encode((wire.headers, wire.content_type)), wire.body)
+        return _digest(frame, b"fields", _encode(request.headers), *(part for pair in fields for part in pair))
+    return _digest(frame, b"body", _encode((request.headers, wire.content_type)), wire.body)
 
 
 def family_of(request: Request, run: Run) -> bytes:
     """The key of all requests that are this one but for what the user says last, unless the bytes tell otherwise."""
     wire = request.wire
-    told = _encode((wire.dialect, wire.headers)) if wire is not None else b""
+    told = _encode((wire.dialect, request.headers)) if wire is not None else b""
     opened = msgspec.structs.replace(request, messages=(*request.messages[:-1], _PLACE), wire=None)
     return _digest(_frame(request, run), b"family", told, _words(opened))
 
@@ -94,9 +94,9 @@ def _named(value: Any) -> Any:
         return [type(value).__name__, *(_named(getattr(value, name)) for name in value.__struct_fields__)]
     if isinstance(value, msgspec.Raw):
         return ["raw", bytes(value)]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {name: _named(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):  # messages and tools may be read late
         return [_named(each) for each in value]
     return value
 

@@ -1,0 +1,167 @@
+"""What a call to a provider can cost at most, and what of it is reserved before anybody is asked.
+
+Byte-level vocabularies never make more tokens of a text than it has bytes, so the size of a body bounds its text; what
+is in pictures and documents is bounded by their greatest weight at any vendor, and all of it by the context window.
+The output is bounded by what the caller asks for, or the deployment gives; where the money that is left pays for less,
+the reservation becomes the bound that the provider is told.
+"""
+
+from __future__ import annotations
+
+import re
+
+from dirigent.core.allowances import Allowance, Charge, no_price
+from dirigent.core.errors import BudgetExceeded
+from dirigent.core.messages import Request
+from dirigent.core.ports import Ledger, Reservation
+from dirigent.core.profile import Profile
+from dirigent.core.run import Run
+from dirigent.core.usage import Money, Tariff, Usage
+
+__all__ = ["Funds", "bounded", "funded", "funded_at_once"]
+
+_FRAME = 512
+"""Tokens that a vendor's template may put around a request, beyond the bytes that it has in JSON."""
+_TOOLS = 2_000
+"""Tokens of the instructions that some vendors add for tools."""
+_PICTURE = 50_000
+"""The most tokens that any vendor counts for one picture: gpt-4o-mini has 48,169 for the largest."""
+_DOCUMENT = 1_000_000
+"""What a document or an address may hold where no context window bounds it."""
+_USUAL = 16_384
+"""The bound of an answer that nobody bounds: it is told to the provider."""
+_LEAST = 64
+"""Output tokens without which an answer is not worth its question."""
+_PATIENCE = 2.0
+"""Seconds that other nodes are given to return what they do not use."""
+_PICTURES = re.compile(rb'"(?:image_url|input_image|image|source|inlineData|inline_data)"\s*:')
+_DOCUMENTS = re.compile(rb'"(?:file|file_data|file_id|file_url|fileData|file_data|document|video)"\s*:')
+
+
+class Funds:
+    """What is reserved for one try, and what it was reserved for."""
+
+    __slots__ = ("_input", "_ledger", "_reservation", "_tariff")
+
+    def __init__(self, ledger: Ledger, reservation: Reservation, tariff: Tariff | None, input_tokens: int) -> None:
+        self._ledger = ledger
+        self._reservation = reservation
+        self._tariff = tariff
+        self._input = input_tokens
+
+    @property
+    def money(self) -> Money | None:
+        """What of it is money."""
+        return self._reservation.charge.money
+
+    def settle(self, usage: Usage | None, cost: Money | None) -> None:
+        """Books what a whole answer used and cost; all that was reserved where its provider does not say."""
+        if usage is None:
+            self._ledger.settle(self._reservation, None)
+        else:
+            self._ledger.settle(self._reservation, Charge(cost, usage.input_tokens + usage.output_tokens))
+
+    def settle_unfinished(self, heard: int) -> None:
+        """Books the most that an answer can have cost of which so many bytes were heard before it was left.
+
+        The provider stops when it is left and never tells how far it came, so every byte is taken for a token.
+        """
+        reserved = self._reservation.charge
+        cost = self._tariff.most(self._input, heard) if self._tariff is not None else None
+        if cost is None or (reserved.money is not None and reserved.money < cost):
+            cost = reserved.money
+        self._ledger.settle(self._reservation, Charge(cost, min(reserved.tokens, self._input + heard)))
+
+    def release(self) -> None:
+        """Gives all of it back: the provider was not asked, or has refused."""
+        money = self._reservation.charge.money
+        self._ledger.settle(self._reservation, Charge(None if money is None else Money(0, money.currency), 0))
+
+
+def funded_at_once(request: Request, body: bytes, run: Run, tariff: Tariff | None, profile: Profile) -> Funds | None:
+    """The funds for a call with this body, without waiting; None where they are not at hand, or not enough."""
+    ledger, allowances = run.ports.ledger, run.grant.counted(run.model)
+    if ledger is None or not allowances:
+        return None
+    input_tokens, output_tokens, capped = _bounds(request, body, profile)
+    if capped:
+        return None
+    charge = _charge(tariff, input_tokens, output_tokens)
+    if charge.money is None and _counts_money(allowances):
+        return None
+    reservation = ledger.at_once(run.id, allowances, charge)
+    return None if reservation is None else Funds(ledger, reservation, tariff, input_tokens)
+
+
+async def funded(
+    request: Request, body: bytes, run: Run, tariff: Tariff | None, profile: Profile
+) -> tuple[Funds | None, int | None]:
+    """The funds for a call with this body, and the bound for each choice that the provider must be told, if any.
+
+    Raises BudgetExceeded, LimitExceeded and PriceUnknown: then nobody may be asked.
+    """
+    ledger, allowances = run.ports.ledger, run.grant.counted(run.model)
+    if ledger is None or not allowances:
+        return None, None
+    input_tokens, output_tokens, capped = _bounds(request, body, profile)
+    most = _charge(tariff, input_tokens, output_tokens)
+    if most.money is None and (budget := _counts_money(allowances)):
+        raise no_price(budget, most)
+    least = _charge(tariff, input_tokens, min(output_tokens, _LEAST * request.choices))
+    patience = min(_PATIENCE, run.seconds_left)
+    reservation = await ledger.reserve(run.id, allowances, most, least, patience)
+    funds = Funds(ledger, reservation, tariff, input_tokens)
+    bound = output_tokens // request.choices if capped else None
+    got = reservation.charge
+    if got.money is not None and most.money is not None and got.money < most.money and tariff is not None:
+        paid = tariff.affordable(got.money, input_tokens)
+        bound = bound if paid is None else min(paid // request.choices, bound or paid)
+    if got.tokens < most.tokens:
+        left = max(0, got.tokens - input_tokens) // request.choices
+        bound = left if bound is None else min(left, bound)
+    if bound is not None and bound < 1:
+        funds.release()
+        raise BudgetExceeded("what is left pays for no answer", level="run", subject=run.id)
+    return funds, bound
+
+
+def _bounds(request: Request, body: bytes, profile: Profile) -> tuple[int, int, bool]:
+    """The most input and output tokens, and whether the latter is our own bound, which the provider must be told."""
+    input_tokens = _most_input(body, profile.context_window)
+    if request.task != "chat":
+        return input_tokens, 0, False
+    asked, given = request.max_output or None, profile.max_output  # some servers take 0 for no bound
+    each = min(asked, given) if asked is not None and given is not None else asked or given
+    capped = each is None
+    if each is None:
+        each = min(_USUAL, profile.context_window or _USUAL)
+    return input_tokens, each * request.choices, capped
+
+
+def _most_input(body: bytes, window: int | None) -> int:
+    size = len(body)
+    if window is not None and size >= window:
+        return window
+    tokens = size + _FRAME
+    if b'"tools"' in body or b'"toolConfig"' in body:
+        tokens += _TOOLS
+    if b"image" in body or b"source" in body or b"nline" in body:
+        tokens += _PICTURE * len(_PICTURES.findall(body))
+    if (b"file" in body or b"document" in body or b"video" in body) and _DOCUMENTS.search(body) is not None:
+        tokens += window or _DOCUMENT
+    return tokens if window is None else min(tokens, window)
+
+
+def _charge(tariff: Tariff | None, input_tokens: int, output_tokens: int) -> Charge:
+    money = tariff.most(input_tokens, output_tokens) if tariff is not None else None
+    return Charge(money, input_tokens + output_tokens)
+
+
+def _counts_money(allowances: tuple[Allowance, ...]) -> Allowance | None:
+    return next((each for each in allowances if each.unit == "money"), None)
+
+
+def bounded(request: Request, bound: int) -> Request:
+    """The request with this bound for each of its choices, where it had none or a higher one."""
+    given = request.max_output
+    return request if given and given <= bound else request.changed(max_output=bound)

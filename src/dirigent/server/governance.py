@@ -1,0 +1,198 @@
+"""What governs a node: its store, the rights and the ledger that follow it, and the control plane that changes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from hmac import compare_digest
+from time import time
+from typing import Any
+
+from dirigent.admin.folder import operator_key
+from dirigent.admin.front import Front
+from dirigent.admin.oidc import provider_within
+from dirigent.conductor import Conductor
+from dirigent.control import OPERATIONS, Doors
+from dirigent.control.desk import Publisher
+from dirigent.core.allowances import stop
+from dirigent.core.errors import DirigentError
+from dirigent.core.ports import Http, Observer
+from dirigent.core.rules import Rules
+from dirigent.gateway.app import Gateway
+from dirigent.gateway.auth import Keys, digest
+from dirigent.gateway.wire import Exchange
+from dirigent.memory.rights import FollowedRights
+from dirigent.models.deployment import Deployment
+from dirigent.server.folder import first_key, node_name
+from dirigent.settings import Settings
+from dirigent.store import Database, upgrade
+from dirigent.store.beginning import DEFAULT, bootstrap
+from dirigent.store.ledger import LeasedLedger
+from dirigent.store.nodes import leave, report
+from dirigent.store.notary import AuditKey, Notary, trusted_keys
+from dirigent.store.pulse import Pulse
+from dirigent.store.records import Records
+from dirigent.store.revisions import Publication, document_of, head, take_file
+from dirigent.store.rights import rules_since
+from dirigent.telemetry.metrics import Metrics
+from dirigent.telemetry.several import Several
+
+__all__ = ["Governance", "database_of"]
+
+_log = logging.getLogger("dirigent.server")
+_METRICS = "/metrics"
+_HERE = ("127.0.0.1", "::1")
+_LIFE = 1_860.0
+"""Seconds after which a reservation is presumed spent: no run lasts longer, and a minute."""
+
+
+def database_of(settings: Settings) -> Database:
+    """The node's database, brought to the present schema. Raises ValueError, DatabaseGone."""
+    shared = settings.database
+    database = Database.at(shared) if shared is not None else Database.within(settings.data)
+    upgrade(database)
+    return database
+
+
+class _Rights(FollowedRights):
+    """Rights that tell when they change."""
+
+    def __init__(self, load: Callable[[int], Awaitable[Rules]]) -> None:
+        super().__init__(load)
+        self.changed: Callable[[Rules], None] = lambda _: None
+
+    def take(self, rules: Rules) -> None:
+        super().take(rules)
+        self.changed(rules)
+
+
+class Governance:
+    """The store of one worker, and all that follows it."""
+
+    def __init__(self, settings: Settings, log: Observer, publisher: Publisher, http: Http) -> None:
+        """Opens the database, and begins it where it is new. Raises ValueError, DatabaseGone."""
+        self.database = database_of(settings)
+        self.node = node_name(settings.data)
+        self._worker = str(os.getpid())
+        self._conductor: Conductor | None = None
+        self._published: Callable[[], None] = lambda: None
+        key = first_key(settings.data)
+        self.database.write(lambda connection: bootstrap(connection, digest(key.encode()), _now(), key[:7]))
+        self.rights = _Rights(lambda since: self.database.reading(partial(rules_since, since=since, now=_now())))
+        self._records = Records(self.database, settings.data / "spool")
+        self.metrics = Metrics(settings.data / "metrics", models=self._models, provider_of=self._provider_of)
+        self.observer = Several(log, self._records, self.metrics)
+        """Who hears of every run: the log, the records and the metrics."""
+        self.ledger = LeasedLedger(
+            self.database, settings.data / "ledger", self.observer, node=self.node, rates=self.rights.rate, life=_LIFE
+        )
+        keys = settings.data / "keys"
+        signing = AuditKey.within(keys)
+        self._notary = Notary(self.database, signing, keys, trusted=list(trusted_keys(keys).values()))
+        doors = Doors(models=self._models, publisher=publisher, notary=self._notary)
+        provider = provider_within(settings.data, http)
+        self._operator = operator_key(settings.data)
+        self.front = Front(self.database, settings.data, OPERATIONS, doors, provider=provider)
+        self._pulse = Pulse(self.database)
+
+    def take_file(self, document: Mapping[str, Any]) -> tuple[Publication, Mapping[str, Any]]:
+        """What is published once the node's file was taken into account, with its document."""
+
+        def work(connection: Any) -> tuple[Publication, Mapping[str, Any]]:
+            made, taken = take_file(connection, DEFAULT, self.node, document, _now())
+            return made, document if taken else document_of(connection, DEFAULT, made.revision)
+
+        return self.database.write(work)
+
+    def present(self) -> tuple[Publication, Mapping[str, Any]] | None:
+        """What is published now, with its document."""
+
+        def work(connection: Any) -> tuple[Publication, Mapping[str, Any]] | None:
+            found = head(connection, DEFAULT)
+            return None if found is None else (found, document_of(connection, DEFAULT, found.revision))
+
+        return self.database.read(work)
+
+    async def report(self, publication: Publication) -> None:
+        """Tells the others what this worker serves."""
+        number, revision = publication.number, publication.revision
+        await self.database.writing(
+            lambda connection: report(connection, DEFAULT, self.node, self._worker, number=number, revision=revision)
+        )
+
+    def owns(self, path: str) -> bool:
+        """Whether a path is the control plane's, or that of the metrics."""
+        return path == _METRICS or self.front.owns(path)
+
+    def answer(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
+        """Answers a request to the control plane."""
+        return self._scraped(exchange) if exchange.path == _METRICS else self.front.bridge.answer(exchange)
+
+    async def _scraped(self, exchange: Exchange) -> None:
+        """The metrics of all workers, for whoever is on this machine or has the operator's key."""
+        given = exchange.headers.get(b"authorization", b"").removeprefix(b"Bearer ")
+        if exchange.peer not in _HERE and not compare_digest(given, self._operator.encode()):
+            words = b"from another machine this takes the operator's key, as `authorization: Bearer KEY`\n"
+            exchange.respond(401, [("content-type", "text/plain; charset=utf-8")], words)
+            return
+        text = await asyncio.to_thread(self.metrics.text)
+        exchange.respond(200, [("content-type", "text/plain; version=0.0.4; charset=utf-8")], text.encode())
+
+    async def start(self, conductor: Conductor, gateway: Gateway, published: Callable[[], None]) -> None:
+        """Loads the rights, opens the books, and listens for changes; `published` hears of new catalogs."""
+        self._conductor = conductor
+        self._published = published
+        self.rights.changed = partial(self._changed, gateway)
+        await self.rights.start()
+        await self.ledger.start()
+        self._records.start()
+        self.metrics.start()
+        self._notary.start()
+        self._pulse.start(self._told)
+
+    async def close(self) -> None:
+        """Settles what is open and says good-bye."""
+        self._pulse.close()
+        await self.rights.close()
+        await self.ledger.close()
+        try:
+            await self.database.writing(lambda connection: leave(connection, DEFAULT, self.node, self._worker))
+        except DirigentError as gone:
+            _log.warning("the others will notice that this node has stopped: %s", gone.message)
+        for part in (self._notary, self.front, self._records, self.metrics):
+            await asyncio.to_thread(part.close)
+        self.database.close()
+
+    def _models(self) -> Sequence[str]:
+        return () if self._conductor is None else tuple(self._conductor.catalog.models)
+
+    def _provider_of(self, name: str) -> str | None:
+        """Who serves the deployment of this name."""
+        model = None if self._conductor is None else self._conductor.catalog.models.get(name)
+        return model.provider if isinstance(model, Deployment) else None
+
+    def _changed(self, gateway: Gateway, rules: Rules) -> None:
+        """Lets changed rules count for those too who were let in under the old ones."""
+        gateway.admit(Keys(self.rights))
+        allowances = [rule.allowance for rule in rules.allowances if not rule.removed]
+        self.ledger.learn(allowances)
+        for allowance in allowances:
+            if allowance.stopped:
+                for run in self.ledger.running(allowance.id):
+                    gateway.cut(run, stop(allowance))
+
+    def _told(self, topics: frozenset[str]) -> None:
+        """Called by the pulse, on its own thread."""
+        if "rights" in topics:
+            self.rights.told()
+        if "ledger" in topics:
+            self.ledger.look()
+        if "catalog" in topics:
+            self._published()
+
+
+def _now() -> int:
+    return int(time() * 1000)

@@ -1,0 +1,156 @@
+"""One worker of a node: settings become ports, ports and a configuration become something that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvloop
+
+from dirigent.conductor import Conductor
+from dirigent.core.ports import Ports
+from dirigent.dialects.openai_chat import OpenAIChat
+from dirigent.gateway.app import Gateway, Recent
+from dirigent.gateway.auth import Keys
+from dirigent.gateway.endpoints import routes
+from dirigent.gateway.wire import Server
+from dirigent.listings import Listings
+from dirigent.local.embedder import LocalEmbedder
+from dirigent.local.speech import VoiceAndEars
+from dirigent.local.supervisor import LocalModels
+from dirigent.memory import MemoryAffinity, MemoryCache, MemorySlots, MemoryVitals
+from dirigent.models.language import language_of
+from dirigent.server.configured import Catalogs
+from dirigent.server.following import Following
+from dirigent.server.governance import Governance
+from dirigent.server.local import local_states, warm_up
+from dirigent.server.parts import client, fetcher
+from dirigent.server.running import Running
+from dirigent.settings import EnvironmentSecrets, Settings
+from dirigent.telemetry.logs import LogObserver
+
+__all__ = ["run_worker"]
+
+_log = logging.getLogger("dirigent.server")
+_DRAIN = 30.0
+"""Seconds that running answers are given when the node stops."""
+_STDIN = 0
+
+
+def run_worker(settings: Settings, announce: Callable[[Running], None], listener: socket.socket | None = None) -> None:
+    """Serves until it is told to stop; calls `announce` when it answers.
+
+    One of several workers takes the `listener` that they share, and leaves as well when its standard input ends. Raises
+    InvalidConfiguration before anything listens where the file is at fault, OSError where nothing can listen.
+    """
+    uvloop.run(_Node(settings).serve(announce, listener))
+
+
+class _Node:
+    """One worker: its ports, its conductor, its server, and what it follows."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
+
+    async def serve(self, announce: Callable[[Running], None], listener: socket.socket | None) -> None:
+        settings = self._settings
+        listings, secrets = Listings(), EnvironmentSecrets()
+        catalogs = Catalogs(settings.config_file, listings, secrets)
+        catalogs.of_file()  # a file at fault is refused before anything is touched
+        log = LogObserver(settings.data / "logs" / "served.jsonl")
+        local = LocalModels(settings.data.resolve())
+        http = client(settings)
+        governance = Governance(settings, log, catalogs, http)
+        following = Following(settings.config_file, catalogs, secrets, governance, local)
+        catalog = following.begin()
+        fetch = fetcher(settings)
+        embedder = LocalEmbedder()
+        speech = VoiceAndEars(language_of)
+        ports = Ports(
+            http=http,
+            local=local,
+            embedder=embedder,
+            speech=speech,
+            listings=listings,
+            vitals=MemoryVitals(),
+            slots=MemorySlots(),
+            affinity=MemoryAffinity(),
+            secrets=secrets,
+            observer=governance.observer,
+            cache=MemoryCache(),
+            fetch=fetch,
+            ledger=governance.ledger,
+        )
+        conductor = Conductor(catalog, ports, governance.rights)
+        dialect = OpenAIChat()
+        standing = lambda: {"local": local_states(conductor.catalog, local)}  # noqa: E731
+        recent = Recent()
+        paths = routes(conductor, dialect, recent, standing, quiet=settings.keep_alive)
+        gateway = Gateway(conductor, Keys(governance.rights), paths, dialect, recent, beyond=governance)
+        await governance.start(conductor, gateway, following.published)
+        server = Server(gateway.take, refusal=gateway.refusal)
+        port = await server.start(settings.host, settings.port, sock=listener)
+        running = Running(settings.host, port, os.getpid())
+        # every answer is closed by whoever reads it, so the loop need not keep a list of them for its end
+        sys.set_asyncgen_hooks(firstiter=None)
+        self._listen_for_signals(following, tied=listener is not None)
+        warm_up(catalog, local)
+        gc.collect()
+        gc.freeze()  # what stands now stands for good: later collections need not walk it
+        gc.set_threshold(25_000, 20, 20)  # requests leave no circles behind: looking for them all the time is waste
+        announce(running)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                watching = tasks.create_task(following.run(conductor))
+                await self._stopping.wait()
+                watching.cancel()
+        finally:
+            await self._leave(server)
+            await local.close()
+            await embedder.close()
+            await speech.close()
+            http.close()
+            if fetch is not None:
+                fetch.close()
+            await governance.close()
+            log.close()
+
+    def _listen_for_signals(self, following: Following, *, tied: bool) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(signal.SIGHUP, following.reload)
+        if tied:  # the parent holds the other end, so it ends with the parent, however that one ends
+            loop.add_reader(_STDIN, self._look_at_parent)
+
+    def _stop(self) -> None:
+        """The first signal asks to leave in order, the second to leave now."""
+        (self._hurrying if self._stopping.is_set() else self._stopping).set()
+
+    def _look_at_parent(self) -> None:
+        with suppress(ConnectionError):  # a parent that was killed leaves no proper end behind
+            if os.read(_STDIN, 4096):
+                return
+        asyncio.get_running_loop().remove_reader(_STDIN)
+        self._stopping.set()
+
+    async def _leave(self, server: Server) -> None:
+        """Lets running answers finish, for thirty seconds at most or until somebody is in a hurry."""
+        draining = asyncio.create_task(server.drain(_DRAIN))
+        hurried = asyncio.create_task(self._hurrying.wait())
+        await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        if not draining.done():
+            await server.close()
+        elif not draining.result():
+            _log.warning("answers that had not ended after %.0f s were cut", _DRAIN)
+        hurried.cancel()
+        await draining

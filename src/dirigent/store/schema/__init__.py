@@ -1,0 +1,10 @@
+"""Every table, in one description that both databases are made from and that the migrations are held against.
+
+Times are milliseconds since 1970 in UTC, money is nano-units, and lists and objects are JSON in text: so each row reads
+the same on both databases.
+"""
+
+from dirigent.store.schema import audit, bodies, ledger, people, records, revisions
+from dirigent.store.schema.tables import metadata
+
+__all__ = ["audit", "bodies", "ledger", "metadata", "people", "records", "revisions"]

@@ -1,0 +1,111 @@
+"""What runs did: one small row for each, and their sums by minute, hour and day.
+
+A record holds numbers alone: names stand once in `record_words`. Both of its key's parts sort a tenant's records by
+when they ended, so that a list of the latest reads nothing else.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, text
+
+from dirigent.store.schema.tables import metadata
+
+__all__ = ["record_words", "records", "usage_people", "usage_rollups"]
+
+record_words = Table(
+    "record_words",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("word", Text, nullable=False, unique=True),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("tenant", Integer, primary_key=True, autoincrement=False),
+    # When it ended, and 256 places in each millisecond: see store/records.py.
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("run", LargeBinary, nullable=False),
+    Column("project", Integer),
+    Column("purpose", Integer),
+    Column("key", Integer),
+    Column("member", Integer),
+    Column("path", Integer),
+    Column("model", Integer),
+    Column("deployment", Integer),
+    Column("revision", Integer),
+    Column("status", Integer, nullable=False),
+    Column("code", Integer),
+    Column("flags", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("input_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("cached_tokens", BigInteger),
+    Column("reasoning_tokens", BigInteger),
+    Column("cost", BigInteger),
+    Column("currency", Integer),
+    Column("duration", BigInteger, nullable=False),
+    Column("first_token", BigInteger),
+    Column("transaction_id", Text),
+    Column("request", Text),
+    Column("route", Text),
+    sqlite_with_rowid=False,
+)
+Index("records_by_run", records.c.run)
+Index("records_by_key", records.c.tenant, records.c.key, records.c.id)
+_named = text("transaction_id IS NOT NULL")
+Index(
+    "records_by_transaction",
+    records.c.tenant,
+    records.c.transaction_id,
+    sqlite_where=_named,
+    postgresql_where=_named,
+)
+
+usage_rollups = Table(
+    "usage_rollups",
+    metadata,
+    Column("tenant", Integer, primary_key=True, autoincrement=False),
+    # How long the time is that it sums up, in milliseconds: a minute, an hour or a day.
+    Column("grain", Integer, primary_key=True, autoincrement=False),
+    Column("starts", BigInteger, primary_key=True, autoincrement=False),
+    Column("project", Integer, primary_key=True, autoincrement=False),
+    Column("purpose", Integer, primary_key=True, autoincrement=False),
+    Column("model", Integer, primary_key=True, autoincrement=False),
+    Column("deployment", Integer, primary_key=True, autoincrement=False),
+    Column("code", Integer, primary_key=True, autoincrement=False),
+    Column("currency", Integer, primary_key=True, autoincrement=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    Column("unpriced", BigInteger, nullable=False),
+    Column("latency", Text, nullable=False),
+    Column("first_token", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+usage_people = Table(
+    "usage_people",
+    metadata,
+    Column("tenant", Integer, primary_key=True, autoincrement=False),
+    Column("starts", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", Integer, primary_key=True, autoincrement=False),
+    Column("member", Integer, primary_key=True, autoincrement=False),
+    Column("project", Integer, primary_key=True, autoincrement=False),
+    Column("purpose", Integer, primary_key=True, autoincrement=False),
+    Column("model", Integer, primary_key=True, autoincrement=False),
+    Column("deployment", Integer, primary_key=True, autoincrement=False),
+    Column("code", Integer, primary_key=True, autoincrement=False),
+    Column("currency", Integer, primary_key=True, autoincrement=False),
+    Column("requests", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+    Column("unpriced", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,450 @@
+"""What was used, in sums by minute, hour and day, so that a question about a year reads a few hundred rows.
+
+The sums are written in the transaction of the records that they count, so both always agree. Those by key and member
+stand in a table of their own, which forgets people as soon as their records are forgotten.
+
+Longer than 400 lines, because the statements that write sums, add them up and forget them stand side by side here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from dirigent.core.observations import Served
+from dirigent.core.sketch import Sketch
+from dirigent.store.words import ids_of, words_of
+
+__all__ = [
+    "DAY",
+    "HOUR",
+    "MINUTE",
+    "Part",
+    "Percentiles",
+    "Question",
+    "Used",
+    "add",
+    "latency",
+    "place_at",
+    "prune_rollups",
+    "tiles",
+    "usage",
+]
+
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+_GRAINS = (MINUTE, HOUR, DAY)
+_KEPT = {MINUTE: 8 * DAY, HOUR: 100 * DAY, DAY: 3_660 * DAY}
+"""How long sums are kept: minutes for a week, hours for a quarter, days for ten years."""
+_LOCK = 0x_D1_71_6E_07
+"""The advisory lock under which nodes write sums one after the other."""
+
+Part = Literal["project", "purpose", "model", "deployment", "code", "day", "hour", "key", "member", "transaction"]
+_NAMED = ("project", "purpose", "model", "deployment", "code", "key", "member")
+_PERSONAL = frozenset({"key", "member"})
+_TIMES = {"day": DAY, "hour": HOUR}
+
+
+class Used(msgspec.Struct, frozen=True):
+    """What was used of one currency by all that have the same parts."""
+
+    parts: tuple[str | int | None, ...]
+    """In the order in which they were asked for; days and hours as the milliseconds at which they begin."""
+    currency: str | None
+    requests: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    cost: int
+    unpriced: int
+    """Answers whose cost nobody knows: they are not in `cost`."""
+
+
+class Percentiles(msgspec.Struct, frozen=True):
+    """How long answers took, in seconds, right within one percent."""
+
+    parts: tuple[str | int | None, ...]
+    requests: int
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    first_p50: float | None
+    first_p95: float | None
+    """Until the first piece of a stream."""
+
+
+class _Sum:
+    """What one row of sums counts."""
+
+    __slots__ = ("cached", "cost", "first", "input", "latency", "output", "reasoning", "requests", "unpriced")
+
+    def __init__(self) -> None:
+        self.requests = self.input = self.output = self.cached = self.reasoning = self.cost = self.unpriced = 0
+        self.latency, self.first = Sketch(), Sketch()
+
+    def count(self, each: Served) -> None:
+        self.requests += 1
+        self.input += each.input_tokens or 0
+        self.output += each.output_tokens or 0
+        self.cached += each.cached_tokens
+        self.reasoning += each.reasoning_tokens
+        if each.cost is not None:
+            self.cost = each.cost.added_to(self.cost)
+        elif each.input_tokens is not None or each.output_tokens is not None:
+            self.unpriced += 1
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "requests": self.requests,
+            "input_tokens": self.input,
+            "output_tokens": self.output,
+            "cached_tokens": self.cached,
+            "reasoning_tokens": self.reasoning,
+            "cost": self.cost,
+            "unpriced": self.unpriced,
+        }
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def add(connection: Connection, served: Sequence[Served], ids: Mapping[str, int]) -> None:
+    """Counts what was served; `ids` knows all its words."""
+    if connection.dialect.name == "postgresql":  # on SQLite there is one writer anyway
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    rollups: dict[tuple[int, ...], _Sum] = {}
+    people: dict[tuple[int, ...], _Sum] = {}
+    for each in served:
+        at = int(each.at * 1000)
+        tenant = ids[each.tenant or ""]
+        what = (
+            _id(ids, each.project),
+            _id(ids, each.purpose),
+            _id(ids, each.model),
+            _id(ids, each.deployment),
+            _id(ids, each.code),
+            _id(ids, each.cost.currency if each.cost is not None else None),
+        )
+        who = (_id(ids, each.key), _id(ids, each.member))
+        _at(people, (tenant, at - at % DAY, *who, *what)).count(each)
+        for grain in _GRAINS:
+            row = _at(rollups, (tenant, grain, at - at % grain, *what))
+            row.count(each)
+            row.latency.add(each.seconds)
+            if each.first_token is not None:
+                row.first.add(each.first_token)
+    _add_to_sketches(connection, rollups)
+    connection.execute(_ADD_ROLLUP, [_rollup(key, row) for key, row in sorted(rollups.items())])
+    connection.execute(_ADD_PEOPLE, [_people(key, row) for key, row in sorted(people.items())])
+
+
+def _at(sums: dict[tuple[int, ...], _Sum], key: tuple[int, ...]) -> _Sum:
+    found = sums.get(key)
+    if found is None:
+        found = sums[key] = _Sum()
+    return found
+
+
+def _id(ids: Mapping[str, int], word: str | None) -> int:
+    return ids[word] if word is not None else 0
+
+
+_WHAT = ("project", "purpose", "model", "deployment", "code", "currency")
+
+
+def _rollup(key: tuple[int, ...], row: _Sum) -> dict[str, Any]:
+    said = dict(zip(("tenant", "grain", "starts", *_WHAT), key, strict=True))
+    return said | row.fields() | {"latency": str(row.latency), "first_token": str(row.first)}
+
+
+def _people(key: tuple[int, ...], row: _Sum) -> dict[str, Any]:
+    return dict(zip(("tenant", "starts", "key", "member", *_WHAT), key, strict=True)) | row.fields()
+
+
+def _add_to_sketches(connection: Connection, rollups: Mapping[tuple[int, ...], _Sum]) -> None:
+    """Takes what the sketches in the database have counted so far into the new ones, which replace them."""
+    for tenant, grain, starts in sorted({key[:3] for key in rollups}):
+        rows = connection.execute(
+            text("""
+                SELECT project, purpose, model, deployment, code, currency, latency, first_token FROM usage_rollups
+                WHERE tenant = :tenant AND grain = :grain AND starts = :starts"""),
+            {"tenant": tenant, "grain": grain, "starts": starts},
+        )
+        for *what, durations, firsts in rows:
+            row = rollups.get((tenant, grain, starts, *what))
+            if row is not None:
+                row.latency.take(Sketch.read(durations))
+                row.first.take(Sketch.read(firsts))
+
+
+_ADD_ROLLUP = text("""
+    INSERT INTO usage_rollups (
+        tenant, grain, starts, project, purpose, model, deployment, code, currency,
+        requests, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost, unpriced, latency, first_token
+    ) VALUES (
+        :tenant, :grain, :starts, :project, :purpose, :model, :deployment, :code, :currency,
+        :requests, :input_tokens, :output_tokens, :cached_tokens, :reasoning_tokens, :cost, :unpriced, :latency,
+        :first_token
+    )
+    ON CONFLICT (tenant, grain, starts, project, purpose, model, deployment, code, currency) DO UPDATE SET
+        requests = usage_rollups.requests + excluded.requests,
+        input_tokens = usage_rollups.input_tokens + excluded.input_tokens,
+        output_tokens = usage_rollups.output_tokens + excluded.output_tokens,
+        cached_tokens = usage_rollups.cached_tokens + excluded.cached_tokens,
+        reasoning_tokens = usage_rollups.reasoning_tokens + excluded.reasoning_tokens,
+        cost = usage_rollups.cost + excluded.cost,
+        unpriced = usage_rollups.unpriced + excluded.unpriced,
+        latency = excluded.latency,
+        first_token = excluded.first_token""")
+_ADD_PEOPLE = text("""
+    INSERT INTO usage_people (
+        tenant, starts, key, member, project, purpose, model, deployment, code, currency,
+        requests, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost, unpriced
+    ) VALUES (
+        :tenant, :starts, :key, :member, :project, :purpose, :model, :deployment, :code, :currency,
+        :requests, :input_tokens, :output_tokens, :cached_tokens, :reasoning_tokens, :cost, :unpriced
+    )
+    ON CONFLICT (tenant, starts, key, member, project, purpose, model, deployment, code, currency) DO UPDATE SET
+        requests = usage_people.requests + excluded.requests,
+        input_tokens = usage_people.input_tokens + excluded.input_tokens,
+        output_tokens = usage_people.output_tokens + excluded.output_tokens,
+        cached_tokens = usage_people.cached_tokens + excluded.cached_tokens,
+        reasoning_tokens = usage_people.reasoning_tokens + excluded.reasoning_tokens,
+        cost = usage_people.cost + excluded.cost,
+        unpriced = usage_people.unpriced + excluded.unpriced""")
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked about the sums: of which time, one row for what, and of what alone."""
+
+    tenant: str
+    since: int
+    until: int
+    """Before this millisecond."""
+    now: int
+    by: tuple[Part, ...] = ()
+    """Days are those of UTC."""
+    only: Mapping[str, str] = {}
+    """The word that each of these parts must have."""
+
+
+def usage(connection: Connection, question: Question) -> Sequence[Used]:
+    """What was used, one row for each combination of the parts and each currency.
+
+    Where keys or members are asked about, the answer is about whole days.
+    """
+    by, only = question.by, question.only
+    since, until = question.since, question.until
+    wanted = {*by, *only}
+    if "transaction" in wanted:
+        source, values = _of_records(since, until)
+    elif wanted & _PERSONAL:
+        source, values = _of_people(since, until)
+    else:
+        source, values = _of_rollups(_tiled(question))
+    where, filters = _where(connection, only)
+    if where is None:
+        return []
+    columns = [_column(part) for part in (*by, "currency")]
+    rows = connection.execute(
+        # every word of the statement stands in this file: what callers say comes in as values alone
+        text(f"""
+            SELECT {", ".join(columns)}, sum(requests), sum(CASE WHEN code <> 0 THEN requests ELSE 0 END),
+                   sum(input_tokens), sum(output_tokens), sum(cached_tokens), sum(reasoning_tokens),
+                   sum(cost), sum(unpriced)
+            FROM ({source}) AS part
+            WHERE 1 = 1 {where}
+            GROUP BY {", ".join(columns)}"""),  # noqa: S608
+        values | filters | {"tenant": _tenant(connection, question.tenant)},
+    ).all()
+    words = words_of(connection, _ids_in(rows, (*by, "currency")))
+    many = len(by)
+    return sorted(
+        (
+            Used(
+                tuple(_said(part, row[place], words) for place, part in enumerate(by)),
+                words.get(row[many]),
+                *(int(each or 0) for each in row[many + 1 :]),
+            )
+            for row in rows
+        ),
+        key=_order,
+    )
+
+
+def latency(connection: Connection, question: Question) -> Sequence[Percentiles]:
+    """How long answers took; neither by key, member nor transaction, of which no sketches are kept."""
+    by, only = question.by, question.only
+    source, values = _of_rollups(_tiled(question))
+    where, filters = _where(connection, only)
+    if where is None:
+        return []
+    columns = [_column(part) for part in by]
+    rows = connection.execute(
+        text(f"SELECT {', '.join((*columns, 'latency', 'first_token'))} FROM ({source}) AS part WHERE 1 = 1 {where}"),  # noqa: S608
+        values | filters | {"tenant": _tenant(connection, question.tenant)},
+    ).all()
+    sketches: dict[tuple[Any, ...], tuple[Sketch, Sketch]] = {}
+    for *parts, durations, firsts in rows:
+        both = sketches.setdefault(tuple(parts), (Sketch(), Sketch()))
+        both[0].take(Sketch.read(durations))
+        both[1].take(Sketch.read(firsts))
+    words = words_of(connection, _ids_in(rows, by))
+    found = [
+        Percentiles(
+            tuple(_said(part, parts[place], words) for place, part in enumerate(by)),
+            whole.count,
+            *(whole.quantile(share) for share in (0.5, 0.95, 0.99)),
+            *(first.quantile(share) for share in (0.5, 0.95)),
+        )
+        for parts, (whole, first) in sketches.items()
+    ]
+    return sorted(found, key=_order)
+
+
+def _tiled(question: Question) -> Sequence[tuple[int, int, int]]:
+    grain = HOUR if "hour" in question.by else None
+    return tiles(question.since, question.until, question.now, grain=grain)
+
+
+def tiles(since: int, until: int, now: int, *, grain: int | None = None) -> Sequence[tuple[int, int, int]]:
+    """The sums that make up a time, each as grain, start and end: whole days where there are, then hours and minutes.
+
+    A bound that lies within a minute, or so long ago that fine sums of it are not kept any more, is moved outwards.
+    With `grain` all are of that grain.
+    """
+    finest = MINUTE if grain is None else grain
+    if since < now - _KEPT[MINUTE] + DAY:
+        finest = max(finest, HOUR)
+    if since < now - _KEPT[HOUR] + DAY and grain is None:
+        finest = DAY
+    since -= since % finest
+    until += -until % finest
+    laid: list[tuple[int, int, int]] = []
+    _lay(laid, since, until, [each for each in reversed(_GRAINS) if each >= finest and grain in (None, each)])
+    return laid
+
+
+def _lay(laid: list[tuple[int, int, int]], since: int, until: int, grains: Sequence[int]) -> None:
+    if since >= until:
+        return
+    grain, *finer = grains
+    first, last = since + -since % grain, until - until % grain
+    if first >= last:
+        _lay(laid, since, until, finer)
+        return
+    _lay(laid, since, first, finer)
+    laid.append((grain, first, last))
+    _lay(laid, last, until, finer)
+
+
+def prune_rollups(connection: Connection, now: int) -> int:
+    """Forgets fine sums that are old; how many rows that were."""
+    gone = 0
+    for grain, kept in _KEPT.items():
+        gone += connection.execute(
+            text("""
+                DELETE FROM usage_rollups
+                WHERE tenant IN (SELECT id FROM record_words) AND grain = :grain AND starts < :before"""),
+            {"grain": grain, "before": now - kept},
+        ).rowcount
+    return gone
+
+
+_SUMMED = "requests, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost, unpriced"
+
+
+def _of_rollups(laid: Sequence[tuple[int, int, int]]) -> tuple[str, dict[str, Any]]:
+    values: dict[str, Any] = {}
+    selects = []
+    for place, (grain, first, last) in enumerate(laid or ((DAY, 0, 0),)):
+        values |= {f"grain{place}": grain, f"first{place}": first, f"last{place}": last}
+        selects.append(
+            f"SELECT starts, project, purpose, model, deployment, code, currency, {_SUMMED}, latency, first_token"  # noqa: S608
+            f" FROM usage_rollups WHERE tenant = :tenant AND grain = :grain{place}"
+            f" AND starts >= :first{place} AND starts < :last{place}"
+        )
+    return " UNION ALL ".join(selects), values
+
+
+def _of_people(since: int, until: int) -> tuple[str, dict[str, Any]]:
+    source = (
+        f"SELECT starts, key, member, project, purpose, model, deployment, code, currency, {_SUMMED}"  # noqa: S608
+        " FROM usage_people WHERE tenant = :tenant AND starts >= :since AND starts < :until"
+    )
+    return source, {"since": since - since % DAY, "until": until + -until % DAY}
+
+
+def _of_records(since: int, until: int) -> tuple[str, dict[str, Any]]:
+    return _RECORDS, {"since": place_at(since), "until": place_at(until), "epoch": EPOCH}
+
+
+_RECORDS = """
+    SELECT id / 256 + :epoch AS starts, transaction_id,
+           coalesce(key, 0) AS key, coalesce(member, 0) AS member, coalesce(project, 0) AS project,
+           coalesce(purpose, 0) AS purpose, coalesce(model, 0) AS model, coalesce(deployment, 0) AS deployment,
+           coalesce(code, 0) AS code, coalesce(currency, 0) AS currency, 1 AS requests,
+           coalesce(input_tokens, 0) AS input_tokens, coalesce(output_tokens, 0) AS output_tokens,
+           coalesce(cached_tokens, 0) AS cached_tokens, coalesce(reasoning_tokens, 0) AS reasoning_tokens,
+           coalesce(cost, 0) AS cost,
+           CASE WHEN cost IS NULL AND (input_tokens IS NOT NULL OR output_tokens IS NOT NULL) THEN 1 ELSE 0 END
+               AS unpriced
+    FROM records
+    WHERE tenant = :tenant AND transaction_id IS NOT NULL AND id >= :since AND id < :until"""
+
+EPOCH = 1_767_225_600_000
+"""The beginning of 2026: places count from here, so that for many years they fit into six bytes."""
+
+
+def place_at(at: int) -> int:
+    """The first place of a millisecond."""
+    return (at - EPOCH) * 256
+
+
+def _column(part: str) -> str:
+    if part in _TIMES:
+        return f"starts - starts % {_TIMES[part]}"
+    return "transaction_id" if part == "transaction" else part
+
+
+def _where(connection: Connection, only: Mapping[str, str]) -> tuple[str | None, dict[str, Any]]:
+    """The conditions for what is asked about; None where a word is so new that nothing can have it."""
+    named = {part: word for part, word in only.items() if part in _NAMED}
+    ids = ids_of(connection, named.values())
+    if any(word not in ids for word in named.values()):
+        return None, {}
+    clauses = [f"AND {part} = :only_{part}" for part in _NAMED if part in named]
+    values: dict[str, Any] = {f"only_{part}": ids[word] for part, word in named.items()}
+    if "transaction" in only:
+        clauses.append("AND transaction_id = :only_transaction")
+        values["only_transaction"] = only["transaction"]
+    return " ".join(clauses), values
+
+
+def _tenant(connection: Connection, tenant: str) -> int:
+    return ids_of(connection, (tenant,)).get(tenant, -1)
+
+
+def _ids_in(rows: Iterable[Sequence[Any]], parts: Sequence[str]) -> set[int]:
+    places = [place for place, part in enumerate(parts) if part in _NAMED or part == "currency"]
+    return {row[place] for row in rows for place in places}
+
+
+def _said(part: str, value: Any, words: Mapping[int, str]) -> str | int | None:
+    if part in _TIMES:
+        return int(value)
+    return value if part == "transaction" else words.get(value)
+
+
+def _order(row: Used | Percentiles) -> tuple[tuple[bool, str, int], ...]:
+    return tuple(
+        (part is not None, part if isinstance(part, str) else "", part if isinstance(part, int) else 0)
+        for part in row.parts
+    )
