@@ -13,7 +13,11 @@ READS_THE_ENVIRONMENT = (
     "settings.py",
     "local/process.py",  # the child that holds the weights: native code is tuned by variables, and only by them
 )
-STARTS_PROGRAMS = ("local", "workers.py")
+STARTS_PROGRAMS = (
+    "local",
+    "store/upgrade.py",  # what changes schemas is large, and ends when the schema stands
+    "workers.py",
+)
 SPEAKS_HTTP = (
     "cli/client.py",  # the command line is a caller like any other
     "gateway",

@@ -76,8 +76,11 @@ class World:
             observer=MemoryObserver(),
             cache=MemoryCache(),
         )
-        document = {"providers": providers or {}, "models": models}
-        self.catalog: Catalog = publishable(document, READER, self.ports.listings, self.ports.secrets, Provider)
+        self.catalog = self.published({"providers": providers or {}, "models": models})
+
+    def published(self, document: Mapping[str, Any]) -> Catalog:
+        """The catalog of a document in this world."""
+        return publishable(document, READER, self.ports.listings, self.ports.secrets, Provider)
 
     def run(self, *, seconds: float = 30.0, sticky: str | None = None) -> Run:
         """A new run, as the gateway opens one."""

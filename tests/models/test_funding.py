@@ -166,3 +166,23 @@ async def test_a_limit_of_requests_refuses_with_the_time_after_which_asking_make
 
         assert 0 < (refused.value.retry_after or 0) <= 60
         assert world.standing.booked == COST
+
+
+async def test_where_a_budget_is_nearly_spent_a_router_puts_the_cheaper_candidate_first() -> None:
+    async with funded(ANSWER, most=COST * 100) as world:
+        small = {"type": "deployment", "provider": "p", "name": "small", "price": {"input": 1, "output": 1}}
+        models = {"m": {**small, "name": "x", "price": PRICE}, "s": small}
+        router = {"type": "router", "candidates": ["m", "s"]}
+        document = {
+            "providers": {"p": {"type": "compatible", "base_url": f"http://127.0.0.1:{world.vendor.origin.port}/v1"}}
+        }
+        world.catalog = world.published(document | {"models": {**models, "r": router}})
+        rich = world.run()
+        await world.collect("r", request(max_output=10), rich)
+        world.allowances = (msgspec.structs.replace(world.budget, most=COST * 100, thrift=1),)
+        poor = world.run()
+        await world.collect("r", request(max_output=10), poor)
+
+        assert rich.record.deployment == "m"
+        assert poor.record.deployment == "s"
+        assert "cheaper ones go first" in (poor.record.route or "")

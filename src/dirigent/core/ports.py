@@ -451,7 +451,7 @@ class Rights(Protocol):
     def grant(self, principal: Principal, purpose: str | None) -> Grant:
         """What the principal may do for the purpose that the request names, or else for the one that its key implies.
 
-        Raises PurposeRequired.
+        Raises PurposeRequired, and Forbidden where a level of it is blocked.
         """
         ...
 
@@ -483,6 +483,10 @@ class Ledger(Protocol):
 
     def settle(self, reservation: Reservation, charge: Charge | None) -> None:
         """Books what the call used up in truth, once; None where nobody knows, and all of it is then presumed spent."""
+        ...
+
+    def share(self, allowance: Allowance) -> float:
+        """How much of an allowance is used up, as far as this node knows, as a share of all of it."""
         ...
 
 

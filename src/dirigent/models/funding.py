@@ -18,7 +18,7 @@ from dirigent.core.profile import Profile
 from dirigent.core.run import Run
 from dirigent.core.usage import Money, Tariff, Usage
 
-__all__ = ["Funds", "bounded", "funded", "funded_at_once"]
+__all__ = ["Funds", "bounded", "funded", "funded_at_once", "nearly_spent"]
 
 _FRAME = 512
 """Tokens that a vendor's template may put around a request, beyond the bytes that it has in JSON."""
@@ -123,6 +123,17 @@ async def funded(
         funds.release()
         raise BudgetExceeded("what is left pays for no answer", level="run", subject=run.id)
     return funds, bound
+
+
+def nearly_spent(run: Run) -> Allowance | None:
+    """A budget of which so much is used that cheaper models come first; None where all have enough."""
+    ledger = run.ports.ledger
+    if ledger is None:
+        return None
+    return next(
+        (each for each in run.grant.allowances if each.unit == "money" and ledger.share(each) * 100 >= each.thrift),
+        None,
+    )
 
 
 def _bounds(request: Request, body: bytes, profile: Profile) -> tuple[int, int, bool]:

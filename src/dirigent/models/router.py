@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from dirigent.core.allowances import Allowance
 from dirigent.core.decision import Considered, Decision
 from dirigent.core.errors import (
     BadAnswer,
@@ -25,6 +26,7 @@ from dirigent.core.profile import Profile, merged
 from dirigent.core.run import Run
 from dirigent.models.bonds import kept_by, sealed, unsealed, warm_at, warmed
 from dirigent.models.constraints import joint, ruled_out_of
+from dirigent.models.funding import nearly_spent
 from dirigent.models.hedging import First, first_to_speak
 from dirigent.models.strategies.fixed import Fixed
 from dirigent.models.strategies.strategy import Question, Ranking, Strategy
@@ -181,6 +183,8 @@ class Router(Model, frozen=True):
             ranking = Ranking(tuple(soonest), f"all that can take this request rest, {soonest[0]} the shortest")
         elif able:
             ranking = self._preferred(await self.strategy.order(question), request, run, issuer)
+            if (scarce := nearly_spent(run)) is not None and issuer is None:
+                ranking = _cheapest_first(ranking, question, scarce)
         else:
             ranking = Ranking(
                 tuple(spare),
@@ -282,6 +286,17 @@ def _issuer(names: Iterable[str], request: Request, run: Run) -> str | None:
 def _with_first(ranking: Ranking, name: str, reason: str) -> Ranking:
     order = (name, *(other for other in ranking.order if other != name))
     return msgspec.structs.replace(ranking, order=order, reason=reason)
+
+
+def _cheapest_first(ranking: Ranking, question: Question, scarce: Allowance) -> Ranking:
+    """The ranking by what the candidates cost; those whose price nobody knows stand last."""
+    costs = {name: question.cost(name) for name in ranking.order}
+    currencies = {cost.currency for cost in costs.values() if cost is not None}
+    if len(currencies) != 1:
+        return ranking
+    order = tuple(sorted(ranking.order, key=lambda name: inf if (cost := costs[name]) is None else cost.nano))
+    words = f"{scarce.thrift} % of the budget of the {scarce.level} {scarce.subject} are used, so cheaper ones go first"
+    return msgspec.structs.replace(ranking, order=order, reason=f"{words}; before that: {ranking.reason}")
 
 
 def _amended(decision: Decision, reason: str, **details: object) -> Decision:

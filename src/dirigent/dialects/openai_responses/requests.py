@@ -150,7 +150,8 @@ def _messages(read: _Body) -> Iterator[Message]:
         yield demand("prompt")
     if read.background:
         yield demand("background")
-    if read.input is None and not (read.previous_response_id or read.conversation or read.prompt != NULL):
+    said = read.input is not None or read.instructions is not None
+    if not (said or read.previous_response_id or read.conversation or read.prompt != NULL):
         yield demand("input")  # what to make of nothing, a provider of this dialect may judge for itself
     elif isinstance(read.input, str):
         yield Message("user", (Text(read.input),))
