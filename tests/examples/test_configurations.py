@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from dirigent.models.strategies import STRATEGIES
 from dirigent.server import checked
 from dirigent.settings import Settings
+from tests.cli.terminal import ran
 from tests.examples.shelf import CONFIGURATIONS, EXAMPLES, KEYS, with_own
 from tests.journeys.node import Node, node
 from tests.journeys.upstream import Manners, upstream
@@ -23,12 +25,25 @@ HARD = (
 )
 
 
-def chat(one: Node, text: str, headers: dict[str, str] | None = None, **fields: Any) -> str:
+def chat(one: Node, text: str, headers: dict[str, str] | None = None, *, key: str = "", **fields: Any) -> str:
     """Who answers `text`, by the header of the answer."""
     body = {"model": "auto", "messages": [{"role": "user", "content": text}], "max_tokens": 16, **fields}
-    answer = one.call("POST", "/v1/chat/completions", body, headers)
+    answer = one.call("POST", "/v1/chat/completions", body, headers, key)
     assert answer.status == 200, answer.body
     return answer.headers["x-dirigent-model"]
+
+
+def key_for(one: Node, purpose: str) -> str:
+    """A key for a purpose that is registered first."""
+    told(one, "purposes", "register", purpose, "--model", "*")
+    return str(told(one, "keys", "issue", "--project", "default", "--purpose", purpose)["key"])
+
+
+def told(one: Node, *words: str) -> Any:
+    """What a command answers."""
+    done = ran(*words, "--data", one.data, "--json")
+    assert done.status == 0, done.err
+    return json.loads(done.out)
 
 
 @pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda file: file.stem)
@@ -84,9 +99,10 @@ async def test_the_rules_decide_from_the_top(tmp_path: Path) -> None:
     german = "Bitte fassen Sie die folgenden Sätze über unseren Ausflug an den See zusammen, es war sehr schön. " * 12
     async with upstream() as vendor:
         with node(tmp_path, with_own(EXAMPLES / "03_rules.yaml", vendor.url), environment=KEYS) as one:
+            key = await asyncio.to_thread(key_for, one, "contract-review")
             said = [
                 await asyncio.to_thread(chat, one, "Hello!"),
-                await asyncio.to_thread(chat, one, "Hello!", {"x-dirigent-purpose": "contract-review"}),
+                await asyncio.to_thread(chat, one, "Hello!", {"x-dirigent-purpose": "contract-review"}, key=key),
                 await asyncio.to_thread(chat, one, code, {"x-dirigent-priority": "bulk"}),
                 await asyncio.to_thread(chat, one, code),
                 await asyncio.to_thread(chat, one, "What is the weather?", tools=[tool]),
