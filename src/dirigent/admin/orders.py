@@ -53,6 +53,11 @@ def from_query(fields: Iterable[tuple[str, str]], order: type[S]) -> S:
         read = msgspec.convert(said, order, strict=False)
     except msgspec.ValidationError as fault:
         raise _refused(fault) from None
+    for field in msgspec.structs.fields(order):
+        if (
+            field.encode_name in said and getattr(read, field.name) is None
+        ):  # the word `null`: a query leaves out instead
+            raise Invalid(f"{field.encode_name}: expected a value, got `null`", param=field.encode_name)
     _look_through(msgspec.to_builtins(read), "")
     return read
 
