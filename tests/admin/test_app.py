@@ -68,7 +68,13 @@ def test_a_wrong_order_is_refused_and_the_field_is_named(
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("most=many", "most"), ("most=null", "most"), ("most=1&most=2", "most"), ("nobody=1", "nobody"), ("wanted=x", "wanted")],
+    [
+        ("most=many", "most"),
+        ("most=null", "most"),
+        ("most=1&most=2", "most"),
+        ("nobody=1", "nobody"),
+        ("wanted=x", "wanted"),
+    ],
 )
 def test_a_wrong_query_is_refused_as_well(things: House, query: str, field: str) -> None:
     answer = things.call("GET", f"/api/v1/things/list?{query}")
