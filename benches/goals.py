@@ -12,7 +12,7 @@ from benches.native import Row
 from benches.processes import Memory, Starts
 from benches.soak import Soaked
 from benches.streams import BURST, RAMP, added, astray
-from benches.targets import COMPILED, NGINX, PLAIN, ROUTED
+from benches.targets import COMPILED, GOVERNED, GOVERNED_COMPILED, NGINX, PLAIN, ROUTED
 from benches.workers import Shares, gain
 
 __all__ = ["LONG", "Figures", "Goal", "goals", "ratio_to_nginx"]
@@ -123,7 +123,11 @@ def _load(rows: Sequence[Row]) -> list[Goal]:
             ratio = ratio_to_nginx(rows, target, scenario)
             found.append(Goal(f"CPU per request, {what}{words}", most, ratio, "x nginx"))
     routed = ratio_to_nginx(rows, ROUTED, "sat")
-    return [*found, Goal("CPU per request, whole answers through a router", 4, routed, "x nginx")]
+    found.append(Goal("CPU per request, whole answers through a router", 4, routed, "x nginx"))
+    for target, words in ((GOVERNED, ""), (GOVERNED_COMPILED, ", compiled")):
+        ratio = ratio_to_nginx(rows, target, "sat")
+        found.append(Goal(f"CPU per request, every policy on, 5 budgets and 3 limits{words}", 3, ratio, "x nginx"))
+    return found
 
 
 def _streams(rows: Sequence[Row]) -> list[Goal]:

@@ -14,7 +14,7 @@ from benches.leaving import WINDOWS, Left
 from benches.native import Row
 from benches.soak import Soaked
 from benches.streams import BURST, CHUNK, FAULTS, RAMP, SEGMENT, added, astray
-from benches.targets import COMPILED, DIRECT, NGINX, PEERS, PLAIN, ROUTED
+from benches.targets import COMPILED, DIRECT, GOVERNED, GOVERNED_COMPILED, NGINX, PEERS, PLAIN, ROUTED
 from benches.workers import Shares, gain, promised, shared
 
 __all__ = ["SCENARIOS", "page"]
@@ -37,7 +37,9 @@ round, and the median of the rounds is shown. CPU is that of the target's whole 
 Everybody forwards the same 1 KB chat completion, unless a scenario says otherwise. nginx is a plain `proxy_pass` with
 keep-alive; `{PLAIN}` authenticates, finds a deployment, reads the usage, computes the cost and writes its log;
 `{COMPILED}` is the same sources with the hot modules compiled (`make compile`);
-`{ROUTED}` also measures the request and decides by `complexity` between two deployments.
+`{ROUTED}` also measures the request and decides by `complexity` between two deployments;
+`{GOVERNED}` counts each request against a budget of the tenant, the project, the purpose, the member and the key,
+and against three limits of the key.
 A stream's first event only names the role: Dirigent keeps it back until the first word, because until then another
 candidate may still step in, so its *first event* is later by one pause between two events (20 ms in `sse`). What is
 added to the first words stands under [A thousand streams](#a-thousand-streams)."""
@@ -129,7 +131,7 @@ def _load(rows: Sequence[Row]) -> list[str]:
         return []
     lines = ["## CPU per request", "", _METHOD, ""]
     for scenario, words in SCENARIOS.items():
-        measured = _measured(rows, scenario, (NGINX, PLAIN, COMPILED, ROUTED))
+        measured = _measured(rows, scenario, (NGINX, PLAIN, COMPILED, ROUTED, GOVERNED, GOVERNED_COMPILED))
         if not measured:
             continue
         streams = scenario == "sse"

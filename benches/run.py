@@ -26,7 +26,7 @@ from benches.report import page
 from benches.soak import Soaked
 from benches.soak import load as load_soak
 from benches.streams import Pace, streamed
-from benches.targets import COMPILED, NGINX, PEERS, PLAIN, ROUTED
+from benches.targets import COMPILED, GOVERNED, GOVERNED_COMPILED, NGINX, PEERS, PLAIN, ROUTED
 from benches.workers import layout, worked
 from tools.conformance.report import load as load_conformance
 from tools.conformance.report import section
@@ -81,7 +81,7 @@ def everything(rounds: int, seconds: float, peers: tuple[str, ...]) -> Figures:
     memory = _memory(missing)
     say("routing decisions …")
     decisions = asyncio.run(decided())
-    part = Part(LOAD, (NGINX, PLAIN, COMPILED, ROUTED), rounds, seconds)
+    part = Part(LOAD, (NGINX, PLAIN, COMPILED, ROUTED, GOVERNED, GOVERNED_COMPILED), rounds, seconds)
     rows = tried("CPU per request", lambda: measured([part], say))
     streams = tried("a thousand streams", lambda: streamed(say, Pace(rounds=rounds, bursts=min(2, rounds))))
     say("callers who leave …")

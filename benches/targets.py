@@ -6,15 +6,41 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from time import time
 from typing import NamedTuple
 
+from sqlalchemy import Connection
+
+from dirigent.core.allowances import Allowance, Level
+from dirigent.core.purposes import GENERAL
+from dirigent.gateway.auth import digest
+from dirigent.store import Database, upgrade
+from dirigent.store.allowances import keep_allowance
+from dirigent.store.beginning import DEFAULT, FIRST, OPERATOR, bootstrap
+from dirigent.store.pulse import bump
+from dirigent.store.rights import TOPIC
 from tools.compile.sources import fresh
 
-__all__ = ["COMPILED", "DIRECT", "NGINX", "OURS", "PEERS", "PLAIN", "ROUTED", "UPSTREAM_PORT", "Target", "written"]
+__all__ = [
+    "COMPILED",
+    "DIRECT",
+    "GOVERNED",
+    "GOVERNED_COMPILED",
+    "NGINX",
+    "OURS",
+    "PEERS",
+    "PLAIN",
+    "ROUTED",
+    "UPSTREAM_PORT",
+    "Target",
+    "written",
+]
 
 DIRECT, NGINX = "direct", "nginx"
 """No gateway at all; a plain `proxy_pass` with keep-alive. Both are the harness's own."""
 PLAIN, COMPILED, ROUTED = "dirigent", "dirigent, compiled", "dirigent, routed"
+GOVERNED, GOVERNED_COMPILED = "dirigent, governed", "dirigent, governed, compiled"
+"""With a budget at each of five levels and three limits on the key, all of them counted for each request."""
 UPSTREAM_PORT = 9001
 """Where every target of the harness expects its upstream."""
 MODELS = ("gpt-4o-mini", "gpt-4o", "gpt-4.1")
@@ -45,6 +71,8 @@ class Target(NamedTuple):
     """The program that serves, found when it is needed; None where it is not built."""
     absent: str = ""
     """What to do where it is not built."""
+    allowances: tuple[Allowance, ...] = ()
+    """The budgets and limits that each request is held against."""
 
     @property
     def file(self) -> str:
@@ -70,7 +98,24 @@ def written(target: Target, perf: Path, key: str) -> Path:
     data.mkdir(parents=True)
     (data / "first-key").write_text(key + "\n", encoding="utf-8")
     (data / "dirigent.yaml").write_text(target.config, encoding="utf-8")
+    if target.allowances:
+        _allow(data, key, target.allowances)
     return data
+
+
+def _allow(data: Path, key: str, allowances: tuple[Allowance, ...]) -> None:
+    """Writes the allowances into the store of a node that has not started yet."""
+    database, now = Database.within(data), int(time() * 1000)
+
+    def work(connection: Connection) -> None:
+        bootstrap(connection, digest(key.encode()), now, key[:7])
+        changed = bump(connection, TOPIC)
+        for allowance in allowances:
+            keep_allowance(connection, allowance, now, changed)
+
+    upgrade(database)
+    database.write(work)
+    database.close()
 
 
 def _deployments() -> str:
@@ -89,12 +134,30 @@ def _routers() -> str:
     return f"{_PROVIDER}models:\n{''.join(lines)}"
 
 
+_LEVELS: tuple[tuple[Level, str], ...] = (
+    ("tenant", DEFAULT),
+    ("project", DEFAULT),
+    ("purpose", GENERAL),
+    ("member", OPERATOR),
+    ("key", FIRST),
+)
+_MOST = 10**15
+"""More than a run of the benchmark can use up: what is measured is the counting, not the refusal."""
+_ALLOWANCES = (
+    *(Allowance(f"budget-{level}", level, of, "money", _MOST, "month", currency="USD") for level, of in _LEVELS),
+    Allowance("limit-requests", "key", FIRST, "requests", _MOST, "minute"),
+    Allowance("limit-tokens", "key", FIRST, "tokens", _MOST, "minute"),
+    Allowance("limit-calls", "key", FIRST, "calls", 10**6),
+)
+_UNBUILT = "no build of these sources is here; `make compile` makes one"
 OURS = {
     target.name: target
     for target in (
         Target(PLAIN, 7900, _deployments()),
         Target(ROUTED, 7901, _routers()),
-        Target(COMPILED, 7902, _deployments(), fresh, "no build of these sources is here; `make compile` makes one"),
+        Target(COMPILED, 7902, _deployments(), fresh, _UNBUILT),
+        Target(GOVERNED, 7903, _deployments(), allowances=_ALLOWANCES),
+        Target(GOVERNED_COMPILED, 7904, _deployments(), fresh, _UNBUILT, _ALLOWANCES),
     )
 }
-"""Every form of Dirigent. One with all policies on is another line here and another configuration above."""
+"""Every form of Dirigent."""

@@ -158,8 +158,7 @@ class Gateway:
             self.refuse(call, error, route)
             return None
         except Exception:  # noqa: BLE001  as on the general way
-            self._fail(call, route)
-            self.close(call)
+            self.fail(call, route)
             return None
         return self._handle(call, route)
 
@@ -208,6 +207,11 @@ class Gateway:
     def refuse(self, call: Call, error: DirigentError, route: Route) -> None:
         """Answers the call with an error, and ends it."""
         call.refuse(error, route.dialect)
+        self.close(call)
+
+    def fail(self, call: Call, route: Route) -> None:
+        """Logs the fault of our own that is being handled, tells the caller where the log has it, and ends the call."""
+        self._fail(call, route)
         self.close(call)
 
     def close(self, call: Call) -> None:

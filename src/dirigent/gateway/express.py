@@ -35,6 +35,10 @@ class Way(Protocol):
         """Answers the call with an error, and ends it."""
         ...
 
+    def fail(self, call: Call, route: Route) -> None:
+        """Logs the fault of our own that is being handled, tells the caller where the log has it, and ends the call."""
+        ...
+
     def close(self, call: Call) -> None:
         """Notes a call that is over."""
         ...
@@ -101,8 +105,12 @@ class Express:
         """The provider has begun to answer."""
         self._status = status
         self._fields = fields
-        if status == 200:
+        if status != 200:
+            return
+        try:
             self._passage.head(fields)
+        except Exception:  # noqa: BLE001  as everywhere here: the loop would only log it, and the caller would wait on
+            self._fault()
 
     def piece(self, data: bytes) -> None:
         """A piece of its answer."""
@@ -114,11 +122,12 @@ class Express:
             return
         try:
             passed = self._passage.piece(data)
+            if passed:
+                self._pass(passed)
         except DirigentError as error:
             self._break(error)
-            return
-        if passed:
-            self._pass(passed)
+        except Exception:  # noqa: BLE001
+            self._fault()
 
     def end(self) -> None:
         """The answer is whole."""
@@ -131,13 +140,14 @@ class Express:
                 return
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             passage.whole(body)
+            call = self._call
+            call.status = 200
+            self._exchange.respond_as(head_of_answer(call, self._route.dialect), body)
+            self._way.close(call)
         except DirigentError as error:
             self._broke(error)
-            return
-        call = self._call
-        call.status = 200
-        self._exchange.respond_as(head_of_answer(call, self._route.dialect), body)
-        self._way.close(call)
+        except Exception:  # noqa: BLE001
+            self._fault()
 
     def failed(self, error: Failed, *, touched: bool) -> None:
         """The connection broke, or a wait is over."""
@@ -219,6 +229,15 @@ class Express:
         if call.run is not None:
             call.run.record.failed_first = error
         self._way.go_on(call, self._route)
+
+    def _fault(self) -> None:
+        """Ends an answer on a fault of our own, whose trace is being handled; what the try has used is settled."""
+        if self._flow is not None:
+            self._flow.close()
+        try:
+            self._passage.broke(DirigentError("something went wrong on our side"))
+        finally:
+            self._way.fail(self._call, self._route)
 
     def _gone(self) -> None:
         if self._flow is not None:

@@ -255,7 +255,7 @@ class Passing:
     """Reads a verbatim stream as one that goes through: each piece is an event, and its usage is learnt on the way."""
 
     def __init__(self, dialect: Dialect, request: Request, attempt: Try) -> None:
-        self._witness = dialect.witness(hide_usage=not request.include_usage, choices=request.choices)
+        self._witness = dialect.watching(request)
         self._attempt = attempt
 
     def feed(self, data: bytes) -> Sequence[Event]:

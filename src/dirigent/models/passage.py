@@ -71,9 +71,7 @@ class Passage(Try):
         self.call = call
         self.timeouts = timeouts
         self.stream = request.stream
-        self._witness = (
-            dialect.witness(hide_usage=not request.include_usage, choices=request.choices) if request.stream else None
-        )
+        self._witness = dialect.watching(request) if request.stream else None
 
     def asked(self) -> None:
         """The request is on its way: from now on it is settled by one of the others, or `undone`."""
