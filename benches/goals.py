@@ -105,10 +105,10 @@ def ratio_to_nginx(rows: Iterable[Row], target: str, scenario: str) -> float | N
     return None if ours is None or not nginx else ours / nginx
 
 
-def _builds(rows: Iterable[Row]) -> list[tuple[str, str]]:
+def _builds(rows: Iterable[Row], plain: str = PLAIN, compiled: str = COMPILED) -> list[tuple[str, str]]:
     """The builds that a goal is held against, each with what is said after the goal."""
     measured = {row["target"] for row in rows}
-    return [(PLAIN, ""), *([(COMPILED, ", compiled")] if COMPILED in measured else [])]
+    return [(plain, ""), *([(compiled, ", compiled")] if compiled in measured else [])]
 
 
 def _load(rows: Sequence[Row]) -> list[Goal]:
@@ -124,7 +124,7 @@ def _load(rows: Sequence[Row]) -> list[Goal]:
             found.append(Goal(f"CPU per request, {what}{words}", most, ratio, "x nginx"))
     routed = ratio_to_nginx(rows, ROUTED, "sat")
     found.append(Goal("CPU per request, whole answers through a router", 4, routed, "x nginx"))
-    for target, words in ((GOVERNED, ""), (GOVERNED_COMPILED, ", compiled")):
+    for target, words in _builds(rows, GOVERNED, GOVERNED_COMPILED):
         ratio = ratio_to_nginx(rows, target, "sat")
         found.append(Goal(f"CPU per request, every policy on, 5 budgets and 3 limits{words}", 3, ratio, "x nginx"))
     return found
