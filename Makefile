@@ -21,11 +21,13 @@ NEEDS_UV := $(if $(OWN_UV),,$(UV))
 
 # Without --no-build-isolation the build backend would be fetched anew, unpinned.
 SYNC = $(UV) pip sync --quiet --python $(BIN)/python --require-hashes
-# The same packages as in $(VENV): developers have the extra `speech` there.
-LOCK_COMPILED = $(LOCKS)/$(if $(wildcard $(INSTALLED_DEV)),speech,local).txt
+# The same packages as in $(VENV): developers have every extra there.
+LOCK_COMPILED = $(LOCKS)/$(if $(wildcard $(INSTALLED_DEV)),all,office).txt
 SYNC_COMPILED = $(UV) pip sync --quiet --python $(COMPILED)/bin/python --require-hashes
 EDITABLE = $(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $(UPGRADE)
+
+ALL = --extra local --extra office --extra otel --extra postgres --extra scale --extra speech
 
 .DELETE_ON_ERROR:
 .PHONY: help run install test check weights compile bench conformance prove console docs listings domain lock clean
@@ -86,16 +88,17 @@ lock: $(BIN)/python $(NEEDS_UV)  ## pins every dependency with hashes; UPGRADE=-
 	$(COMPILE) $(LOCKS)/build.in -o $(LOCKS)/build.txt
 	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt -o $(LOCKS)/base.txt
 	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --extra postgres -o $(LOCKS)/local.txt
-	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --extra speech --extra postgres -o $(LOCKS)/speech.txt
-	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --extra speech --extra postgres --group dev -o $(LOCKS)/dev.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt --extra local --extra postgres --extra office -o $(LOCKS)/office.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt $(ALL) -o $(LOCKS)/all.txt
+	$(COMPILE) pyproject.toml -c $(LOCKS)/build.txt $(ALL) --group dev -o $(LOCKS)/dev.txt
 	$(COMPILE) $(LOCKS)/compile.in -c $(LOCKS)/dev.txt -o $(LOCKS)/compile.txt
 
 clean:  ## removes what can be made again; the data folder stays
 	rm -rf $(VENV) $(COMPILED) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-$(INSTALLED): $(LOCKS)/local.txt $(LOCKS)/build.txt pyproject.toml | $(BIN)/python $(NEEDS_UV)
+$(INSTALLED): $(LOCKS)/office.txt $(LOCKS)/build.txt pyproject.toml | $(BIN)/python $(NEEDS_UV)
 	@echo "installing Dirigent with its embedded defaults into $(VENV) …"
-	@$(SYNC) $(LOCKS)/local.txt $(LOCKS)/build.txt
+	@$(SYNC) $(LOCKS)/office.txt $(LOCKS)/build.txt
 	@$(EDITABLE)
 	@touch $@
 

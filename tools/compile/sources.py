@@ -18,7 +18,7 @@ WHEELS = BUILD / "wheels"
 STAMP = BUILD / ".compiled"
 """The digest of what is installed there; written last, so that a build that broke off is none."""
 _LIST = Path(__file__).with_name("modules.txt")
-_LOCKS = ("local.txt", "speech.txt", "build.txt", "compile.txt")
+_LOCKS = ("office.txt", "all.txt", "build.txt", "compile.txt")
 
 
 def compilable() -> list[str]:
