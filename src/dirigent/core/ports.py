@@ -18,6 +18,7 @@ from dirigent.core.errors import Failed
 from dirigent.core.events import Event
 from dirigent.core.grants import Grant
 from dirigent.core.identity import Principal, Priority
+from dirigent.core.journal import Cancelled, Claimed, Ended, Entry, Submission
 from dirigent.core.messages import Sound, Task, Transcript
 from dirigent.core.subjects import SubjectReader
 from dirigent.core.usage import Price, Usage
@@ -28,13 +29,17 @@ __all__ = [
     "Cache",
     "Capability",
     "Embedder",
+    "Engine",
     "Fetch",
     "Fetched",
+    "Filed",
+    "Files",
     "Http",
     "HttpAnswer",
     "HttpCall",
     "HttpFlow",
     "HttpTaker",
+    "Journal",
     "Kept",
     "Ledger",
     "Listing",
@@ -490,6 +495,90 @@ class Ledger(Protocol):
         ...
 
 
+# --- runs that outlive this process -----------------------------------------------------------------------------------
+
+
+class Journal(Protocol):
+    """Where runs are written down, append-only and fenced: the state of record of everything that must not be lost."""
+
+    async def submit(self, submission: Submission) -> bool:
+        """Takes a run on, once it is durable; False where one of this id is there already, which stays as it is."""
+        ...
+
+    async def claim(self, worker: str, seconds: float, most: int) -> Sequence[Claimed]:
+        """Takes up to `most` runs that are ready, or whose worker has not renewed its claim, for so many seconds.
+
+        Critical runs come before normal ones and these before bulk; of one priority the longest waiting.
+        """
+        ...
+
+    async def renew(self, worker: str, fences: Mapping[str, int], seconds: float) -> Mapping[str, Cancelled | None]:
+        """Keeps hold of these runs; those that still are this worker's, with the order to end where there is one."""
+        ...
+
+    async def append(self, run: str, fence: int, entries: Sequence[Entry]) -> None:
+        """Returns once the entries are durable, all or none. Raises Fenced where another worker has the run."""
+        ...
+
+    async def rest(self, run: str, fence: int, until: float | None) -> None:
+        """Lets the run go: it is ready again at `until`, or as soon as it is woken. Raises Fenced."""
+        ...
+
+    async def end(self, run: str, fence: int, ended: Ended) -> None:
+        """Writes the last entry, and lets the run go for good. Raises Fenced."""
+        ...
+
+    async def wake(self, run: str, entry: Entry) -> bool:
+        """Writes what comes from outside (a decision, an order to end) and makes a waiting run ready.
+
+        False where it comes too late: the question is answered already, or the run is over.
+        """
+        ...
+
+    async def load(self, run: str, after: int = 0) -> Sequence[Entry]:
+        """The entries behind the first `after`, in order; none where the run is unknown."""
+        ...
+
+
+class Engine(Protocol):
+    """Who runs durable runs."""
+
+    async def submit(self, submission: Submission) -> None:
+        """Takes a run on; it begins as soon as a worker of any node has room, and survives all of them."""
+        ...
+
+    def follow(self, run: str, after: int = 0) -> AsyncGenerator[Entry, None]:
+        """The entries of a run as they are written, wherever it runs, those behind the first `after`; ends with it."""
+        ...
+
+
+class Filed(msgspec.Struct, frozen=True):
+    """A file that belongs to a run."""
+
+    file: str
+    """Its id."""
+    name: str
+    content_type: str
+    size: int
+    """Bytes."""
+    digest: str
+    """SHA-256, in hex."""
+
+
+class Files(Protocol):
+    """The documents that runs read and write, sealed where they are kept."""
+
+    async def keep(
+        self, tenant: str, run: str, name: str, content_type: str, data: bytes, *, subject: str = ""
+    ) -> Filed:
+        """Keeps a file for as long as its run is kept; the same file of the same run and name is there once."""
+        ...
+
+    async def read(self, tenant: str, file: str) -> tuple[Filed, bytes]:
+        """The file of this id. Raises Invalid where this tenant has none."""
+        ...
+
+
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
@@ -606,3 +695,7 @@ class Ports(msgspec.Struct, frozen=True):
     """None where this node fetches nothing that a caller names."""
     ledger: Ledger | None = None
     """None where nothing is counted."""
+    engine: Engine | None = None
+    """None where no run outlives this process."""
+    files: Files | None = None
+    """None where runs have no files."""

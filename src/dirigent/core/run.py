@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic, time
 from typing import Any, Protocol
 
@@ -13,6 +13,8 @@ from dirigent.core.errors import DirigentError, Forbidden, Overrun
 from dirigent.core.events import Answer
 from dirigent.core.grants import OPEN, Grant
 from dirigent.core.identity import Principal, Priority
+from dirigent.core.journal import Effect, Spent
+from dirigent.core.logbook import Facts, Logbook
 from dirigent.core.messages import Request
 from dirigent.core.ports import HttpCall, Ports, Timeouts
 from dirigent.core.profile import Profile
@@ -206,6 +208,35 @@ class Record:
         else:
             self.cost = cost if self.cost is None else self.cost + cost
 
+    def join(self, other: Record) -> None:
+        """Adds what was done under a record of its own."""
+        self.decisions += other.decisions
+        self.attempts += other.attempts
+        if other.usage is not None:
+            self.usage = other.usage if self.usage is None else self.usage + other.usage
+        if other.cost is not None and (self.cost is None or self.cost.currency == other.cost.currency):
+            self.cost = other.cost if self.cost is None else self.cost + other.cost
+        elif other.cost is not None:
+            self.unpriced = True
+        self.unpriced = self.unpriced or other.unpriced
+        self.deployment = other.deployment or self.deployment
+        if self.first_token is None:
+            self.first_token = other.first_token
+
+    def spent(self, seconds: float) -> Spent:
+        """What was used up under this record, in words for a journal."""
+        usage = self.usage
+        return Spent(
+            seconds=round(seconds, 6),
+            deployment=self.deployment,
+            input_tokens=usage.input_tokens if usage is not None else 0,
+            output_tokens=usage.output_tokens if usage is not None else 0,
+            cost=self.known_cost,
+            unpriced=self.unpriced,
+            attempts=len(self.attempts),
+            reason=self.route,
+        )
+
     @property
     def route(self) -> str | None:
         """Why the answer comes from where it comes, in a few words; None where no router stood in the way.
@@ -250,7 +281,9 @@ class Run:
         "grant",
         "id",
         "insists",
+        "logbook",
         "model",
+        "place",
         "ports",
         "principal",
         "priority",
@@ -301,6 +334,10 @@ class Run:
         self.deadline = self.started + seconds
         self.depth = 0
         self.record = Record(tries)
+        self.logbook: Logbook | None = None
+        """Where steps are written down, once there are any."""
+        self.place = ""
+        """Where in the steps of the models that ask each other this is: the same path whenever they are walked."""
 
     def ask(self, name: str, request: Request, *, backed: bool | None = None) -> Answer:
         """The answer of the model called `name`, with this run's deadline, depth and record.
@@ -361,4 +398,47 @@ class Run:
         child.backed, child.insists, child.asker = self.backed, self.insists, self
         child.started, child.deadline, child.depth = self.started, self.deadline, self.depth + 1
         child.record = self.record
+        child.logbook, child.place = self.logbook, self.place
+        return child
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    async def step(
+        self,
+        key: str,
+        kind: str,
+        work: Callable[[Run], Awaitable[tuple[object, Facts]]],
+        *,
+        effect: Effect = "idempotent",
+        attempt: int = 1,
+    ) -> Any:
+        """What `work` gives on a run of its own below this one, as plain data; what it gave, where it was done before.
+
+        `key` is unique at this place. What is asked in it counts for the step and for this run, with its own number of
+        tries. Raises what `work` raises, Suspended where it waits, and Overrun where too many steps were taken.
+        """
+        book = self.logbook
+        if book is None:
+            book = self.logbook = Logbook(self.id)
+        below = self.below(key)
+        began = monotonic()
+
+        async def done() -> tuple[object, Facts]:
+            try:
+                return await work(below)
+            finally:
+                self.record.join(below.record)
+
+        def spent() -> Spent:
+            return below.record.spent(monotonic() - began)
+
+        return await book.step(below.place, kind, done, spent, effect=effect, attempt=attempt)
+
+    def below(self, key: str) -> Run:
+        """This run one place further down, with a record of its own."""
+        child = self._child(self.model)
+        child.depth = self.depth  # a step is no model that asks another one
+        child.asker = self.asker
+        child.place = f"{self.place}/{key}" if self.place else key
+        child.record = Record()
         return child

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dirigent.core.registry import Reader
 from dirigent.models import MODELS
 from dirigent.models.providers import PROVIDERS
+from dirigent.models.steps import STEPS
 from dirigent.models.strategies import STRATEGIES
 from dirigent.models.verifiers import VERIFIERS
 from dirigent.net import Fetcher, HttpClient, Proxies
@@ -33,4 +34,4 @@ def fetcher(settings: Settings) -> Fetcher | None:
 
 def reader() -> Reader:
     """The reader of all kinds, those of installed plug-ins included."""
-    return Reader(registry.with_plugins() for registry in (MODELS, PROVIDERS, STRATEGIES, VERIFIERS, POLICIES))
+    return Reader(registry.with_plugins() for registry in (MODELS, PROVIDERS, STEPS, STRATEGIES, VERIFIERS, POLICIES))
