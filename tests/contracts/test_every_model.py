@@ -32,6 +32,7 @@ DEPLOYMENT = {"type": "deployment", "provider": "p", "name": "gpt-4o", "price": 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "deployment": {**DEPLOYMENT, "timeouts": {"connect": 1.0}, "quality": 0.5, "capabilities": ["tools"]},
     "router": {"type": "router", "candidates": ["leaf"], "fallback": ["spare"], "strategy": {"type": "cheapest"}},
+    "pipeline": {"type": "pipeline", "steps": [{"type": "ask", "name": "draft", "model": "leaf"}]},
     "echo": {"type": "echo", "says": "Guten Tag", "pause": 0.01},
     "local_embedding": {"type": "local_embedding", "side": "passage"},
     "local_speech": {"type": "local_speech"},
@@ -140,14 +141,14 @@ def test_its_configuration_survives_a_round_trip_through_json(kind: str) -> None
     assert again == model
 
 
-def written_out(kind: Kind) -> dict[str, Any]:
-    """The configuration of a kind, with its type, and those of the kinds within it."""
-    settings = {field.name: getattr(kind, field.name) for field in msgspec.structs.fields(kind)}
-    plain = {
-        name: written_out(value) if isinstance(value, Kind) else msgspec.to_builtins(value)
-        for name, value in settings.items()
-    }
-    return {"type": kind.type_name(), **plain}
+def written_out(value: Any) -> Any:
+    """A kind as a configuration has it, and whatever stands within it."""
+    if isinstance(value, tuple):
+        return [written_out(each) for each in value]
+    if not isinstance(value, Kind):
+        return msgspec.to_builtins(value)
+    settings = {field.name: written_out(getattr(value, field.name)) for field in msgspec.structs.fields(value)}
+    return {"type": value.type_name(), **settings}
 
 
 @every_model

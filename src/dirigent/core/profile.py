@@ -30,6 +30,9 @@ class Profile(msgspec.Struct, frozen=True):
     """What it can be asked for."""
     leaf: bool = False
     """Whether it sends data to a provider itself, so that its region counts."""
+    durable: bool = False
+    """Whether its answers may take longer than a process lives: it waits for people, or does what must not happen
+    twice."""
     disputed: str | None = None
     """What speaks against the price: two published figures that differ."""
 
@@ -55,6 +58,7 @@ def merged(profiles: Iterable[Profile]) -> Profile:
         if abilities and None not in abilities
         else None,
         quality=max(qualities, default=None),
+        durable=any(profile.durable for profile in known),
         tasks=frozenset[Task]().union(*(task for task in tasks if task is not None))
         if tasks and None not in tasks
         else None,

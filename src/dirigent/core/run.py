@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from dirigent.core.bounds import Bounds
 from dirigent.core.decision import Decision
 from dirigent.core.errors import DirigentError, Forbidden, Overrun
 from dirigent.core.events import Answer
@@ -273,8 +274,10 @@ class Run:
     """One answer in progress. Models reach other models, and everything else, through it alone."""
 
     __slots__ = (
+        "asked",
         "asker",
         "backed",
+        "bounds",
         "catalog",
         "deadline",
         "depth",
@@ -338,6 +341,10 @@ class Run:
         """Where steps are written down, once there are any."""
         self.place = ""
         """Where in the steps of the models that ask each other this is: the same path whenever they are walked."""
+        self.asked: dict[str, int] | None = None
+        """How often each model was asked from this place, so that what is asked twice has two places."""
+        self.bounds: Bounds | None = None
+        """What the models that take steps here may use up, each within that of the one that asked it."""
 
     def ask(self, name: str, request: Request, *, backed: bool | None = None) -> Answer:
         """The answer of the model called `name`, with this run's deadline, depth and record.
@@ -349,6 +356,8 @@ class Run:
         child = self._child(name)
         if self.grant is not OPEN:
             self.permit(name)
+        if self.logbook is not None:
+            child.place = self._apart(name)
         if backed is not None:
             child.backed = backed or self.backed
             child.insists = not child.backed
@@ -398,8 +407,15 @@ class Run:
         child.backed, child.insists, child.asker = self.backed, self.insists, self
         child.started, child.deadline, child.depth = self.started, self.deadline, self.depth + 1
         child.record = self.record
-        child.logbook, child.place = self.logbook, self.place
+        child.logbook, child.place, child.bounds = self.logbook, self.place, self.bounds
         return child
+
+    def _apart(self, name: str) -> str:
+        """The place of the next model of this name that is asked from here."""
+        if self.asked is None:
+            self.asked = {}
+        times = self.asked[name] = self.asked.get(name, 0) + 1
+        return f"{self.place}:{name}" if times == 1 else f"{self.place}:{name}~{times}"
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
@@ -417,9 +433,7 @@ class Run:
         `key` is unique at this place. What is asked in it counts for the step and for this run, with its own number of
         tries. Raises what `work` raises, Suspended where it waits, and Overrun where too many steps were taken.
         """
-        book = self.logbook
-        if book is None:
-            book = self.logbook = Logbook(self.id)
+        book = self.logbook or self.opened()
         below = self.below(key)
         began = monotonic()
 
@@ -433,6 +447,19 @@ class Run:
             return below.record.spent(monotonic() - began)
 
         return await book.step(below.place, kind, done, spent, effect=effect, attempt=attempt)
+
+    def opened(self) -> Logbook:
+        """The logbook of this run; where there is none yet, one that all who asked for it see as well."""
+        above: list[Run] = []
+        here: Run | None = self
+        book: Logbook | None = None
+        while book is None and here is not None:
+            above.append(here)
+            book, here = here.logbook, here.asker
+        book = book or Logbook(self.id)
+        for run in above:
+            run.logbook = book
+        return book
 
     def below(self, key: str) -> Run:
         """This run one place further down, with a record of its own."""

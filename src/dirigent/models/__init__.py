@@ -7,8 +7,11 @@ from dirigent.core.registry import Registry
 from dirigent.models.deployment import Deployment
 from dirigent.models.echo import Echo
 from dirigent.models.local_tasks import LocalEmbedding, LocalSpeech, LocalTranscription
+from dirigent.models.pipeline import Pipeline
 from dirigent.models.router import Router
 
 __all__ = ["MODELS"]
 
-MODELS: Registry[Model] = Registry(Model, [Deployment, Router, Echo, LocalEmbedding, LocalSpeech, LocalTranscription])
+MODELS: Registry[Model] = Registry(
+    Model, [Deployment, Router, Pipeline, Echo, LocalEmbedding, LocalSpeech, LocalTranscription]
+)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from math import inf
 from time import perf_counter
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -58,7 +58,7 @@ class Router(Model, frozen=True):
 
     async def answer(self, request: Request, run: Run) -> Answer:
         """Asks the candidates in the order the strategy gives, until one answers."""
-        plan = await self._decide(request, run)
+        plan = await _remembered(await self._decide(request, run), run)
         record = run.record
         place = len(record.decisions)
         record.decisions.append(plan.decision)
@@ -266,6 +266,19 @@ class _Plan(NamedTuple):
     verified: int
     """How many of the first are not the last candidate: their answers can be held back until they are verified."""
 
+    def choice(self) -> dict[str, Any]:
+        """What has to be the same whenever a durable run comes by here."""
+        return {"order": self.order, "verified": self.verified}
+
+    def again(self, choice: Mapping[str, Any]) -> _Plan:
+        """The plan with the choice that was made when the run first came by here."""
+        if tuple(choice["order"]) == self.order:
+            return self
+        order = tuple(choice["order"])
+        reason = f"{order[0]} was chosen when this run first came by here" if order else self.decision.reason
+        decision = msgspec.structs.replace(self.decision, chosen=order[0] if order else None, reason=reason)
+        return self._replace(order=order, verified=choice["verified"], decision=decision)
+
     def letter(self, name: str) -> Request:
         """What this candidate is asked: the request, without the seals that are not meant for it.
 
@@ -273,6 +286,14 @@ class _Plan(NamedTuple):
         """
         meant = name == (self.issuer or self.order[0])
         return self.request if meant or not sealed(self.request) else unsealed(self.request)
+
+
+async def _remembered(plan: _Plan, run: Run) -> _Plan:
+    """The plan, as it was when a durable run first came by here."""
+    book = run.logbook
+    if book is None or not book.durable:
+        return plan
+    return plan.again(await book.remember(f"{run.place}>", plan.choice))
 
 
 def _issuer(names: Iterable[str], request: Request, run: Run) -> str | None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 from dirigent.core import expression
 from dirigent.core.expression import ABSENT, Expression, ExpressionFault
 from dirigent.core.expression import syntax as s
+from dirigent.core.expression.functions import FUNCTIONS
 from dirigent.core.expression.reader import LONGEST, read
 
 
@@ -38,6 +39,12 @@ PATHS = some.recursive(
 )
 
 
+def _calls(name: str, node: some.SearchStrategy[s.Node]) -> some.SearchStrategy[s.Node]:
+    fewest, most = FUNCTIONS[name].fewest, min(3, FUNCTIONS[name].most)
+    arguments = some.lists(node, min_size=fewest, max_size=most).map(tuple)
+    return some.builds(s.Call, some.just(name), arguments)
+
+
 def _larger(node: some.SearchStrategy[s.Node]) -> some.SearchStrategy[s.Node]:
     several = some.lists(node, min_size=2, max_size=3).map(tuple)
     return some.one_of(
@@ -49,7 +56,7 @@ def _larger(node: some.SearchStrategy[s.Node]) -> some.SearchStrategy[s.Node]:
         some.builds(s.Choice, node, node, node),
         some.builds(s.Member, node, NAMES),
         some.builds(s.Index, node, node),
-        some.builds(s.Call, some.sampled_from(["size", "lower"]), node),
+        some.sampled_from(sorted(FUNCTIONS)).flatmap(lambda name: _calls(name, node)),
         some.builds(s.Method, node, some.sampled_from(["contains", "startsWith", "endsWith"]), node),
         some.builds(s.Has, PATHS),
         some.builds(s.ListOf, some.lists(node, max_size=3).map(tuple)),

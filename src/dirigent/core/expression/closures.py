@@ -8,8 +8,9 @@ from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Final
 
 from dirigent.core.expression import syntax
+from dirigent.core.expression.functions import FUNCTIONS
 from dirigent.core.expression.syntax import Node
-from dirigent.core.expression.values import ABSENT, BINARY, FUNCTIONS, METHODS, admit, element, member, negate
+from dirigent.core.expression.values import ABSENT, BINARY, METHODS, admit, element, member, negate
 
 __all__ = ["Closure", "close"]
 
@@ -32,8 +33,8 @@ def close(node: Node) -> Closure:  # noqa: PLR0912 - one short case for each nod
             return _list([close(item) for item in items])
         case syntax.Index(of, index):
             return _two(element, close(of), close(index))
-        case syntax.Call(function, argument):
-            return _one(FUNCTIONS[function], close(argument))
+        case syntax.Call(function, arguments):
+            return _call(FUNCTIONS[function].apply, [close(argument) for argument in arguments])
         case syntax.Has(path):
             return _has(close(path))
         case syntax.Method(of, name, argument):
@@ -76,6 +77,15 @@ def _one(operation: Callable[[object], object], operand: Closure) -> Closure:
 
 def _two(operation: Callable[[object, object], object], left: Closure, right: Closure) -> Closure:
     return lambda scope: operation(left(scope), right(scope))
+
+
+def _call(operation: Callable[..., object], arguments: list[Closure]) -> Closure:
+    match arguments:
+        case [only]:
+            return _one(operation, only)
+        case [left, right]:
+            return _two(operation, left, right)
+    return lambda scope: operation(*[argument(scope) for argument in arguments])
 
 
 def _has(path: Closure) -> Closure:

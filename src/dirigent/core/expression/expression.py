@@ -45,6 +45,11 @@ class Expression:
         self._node = node
         self._evaluate = close(node)
 
+    @property
+    def elements(self) -> int | None:
+        """How many elements it writes out, where it is a list that is written out."""
+        return len(self._node.items) if isinstance(self._node, syntax.ListOf) else None
+
     def evaluate(self, scope: Scope) -> object:
         """The value: an int, Decimal, str, bool, None, list, object, or `ABSENT`. Never raises, always ends."""
         return self._evaluate(scope)

@@ -10,6 +10,8 @@ class ExpressionFault(ValueError):
 
     def __init__(self, source: str, at: int, problem: str) -> None:
         self.problem = problem
+        self.at = at
+        """The place, in characters from the beginning."""
         self.line = source.count("\n", 0, at) + 1
         start = source.rfind("\n", 0, at) + 1
         self.column = at - start + 1

@@ -6,8 +6,9 @@ from typing import Final
 
 from dirigent.core.expression import syntax
 from dirigent.core.expression.fault import ExpressionFault
+from dirigent.core.expression.functions import FUNCTIONS
 from dirigent.core.expression.syntax import Node
-from dirigent.core.expression.values import FUNCTIONS, METHODS
+from dirigent.core.expression.values import METHODS
 from dirigent.core.expression.words import Word, cut
 from dirigent.core.registry import nearest
 
@@ -81,7 +82,7 @@ class _Reader:
             node = self.value(syntax.CHOICE)
             self.demand(")")
         elif self.take("["):
-            node = syntax.ListOf(self.items(), at)
+            node = syntax.ListOf(self.items("]"), at)
         elif word.kind in ("number", "text"):
             self.next += 1
             node = syntax.Literal(word.value, at)
@@ -131,12 +132,12 @@ class _Reader:
             parts.append(self.value(binding))
         return parts
 
-    def items(self) -> tuple[Node, ...]:
+    def items(self, end: str) -> tuple[Node, ...]:
         items: list[Node] = []
-        while not self.take("]"):
+        while not self.take(end):
             items.append(self.value(syntax.CHOICE))
             if not self.take(","):
-                self.demand("]")
+                self.demand(end)
                 break
         return tuple(items)
 
@@ -148,13 +149,25 @@ class _Reader:
         if name != "has" and name not in FUNCTIONS:
             self.unknown(at, "function", name, ["has", *FUNCTIONS])
         start = self.word.at
+        if name != "has":
+            return self.call(name, at)
         argument = self.value(syntax.CHOICE)
         self.demand(")")
-        if name != "has":
-            return syntax.Call(name, argument, at)
         if not isinstance(argument, syntax.Name | syntax.Member | syntax.Index):
             raise ExpressionFault(self.source, start, "expected a path such as `a.b` or `a[0]` in `has(…)`")
         return syntax.Has(argument, at)
+
+    def call(self, name: str, at: int) -> Node:
+        function = FUNCTIONS[name]
+        if self.word.kind == "sign" and self.word.value == ")":
+            raise self.fault("expected a value")
+        arguments = self.items(")")
+        if not function.fewest <= len(arguments) <= function.most:
+            few, many = function.fewest, function.most
+            wanted = str(few) if few == many else f"{few} to {many}"
+            words = f"`{name}` takes {wanted} value{'' if wanted == '1' else 's'}, found {len(arguments)}"
+            raise ExpressionFault(self.source, at, words)
+        return syntax.Call(name, arguments, at)
 
     def places(self, node: Node) -> Node:
         """The node with the members, elements and methods that follow it."""

@@ -79,7 +79,7 @@ class Call:
     """One of the language's own functions."""
 
     function: str
-    argument: Node
+    arguments: tuple[Node, ...]
     at: int = field(default=0, compare=False)
 
 
@@ -185,7 +185,9 @@ def children(node: Node) -> tuple[Node, ...]:
             return (of,)
         case Index(of, index):
             return (of, index)
-        case Call(_, one) | Has(one) | Negative(one) | Not(one):
+        case Call(_, arguments):
+            return arguments
+        case Has(one) | Negative(one) | Not(one):
             return (one,)
         case Method(of, _, argument):
             return (of, argument)
@@ -232,8 +234,8 @@ def _write(node: Node) -> tuple[str, int]:  # noqa: PLR0912 - one short case for
             return f"{_at_least(of, PLACE)}.{name}", PLACE
         case Index(of, index):
             return f"{_at_least(of, PLACE)}[{write(index)}]", PLACE
-        case Call(function, argument):
-            return f"{function}({write(argument)})", PLACE
+        case Call(function, arguments):
+            return f"{function}({', '.join(write(argument) for argument in arguments)})", PLACE
         case Has(path):
             return f"has({write(path)})", PLACE
         case Method(of, name, argument):

@@ -227,7 +227,6 @@ BINARY: Final[Mapping[str, Callable[[object, object], object]]] = MappingProxyTy
         "%": remainder,
     }
 )
-FUNCTIONS: Final[Mapping[str, Callable[[object], object]]] = MappingProxyType({"lower": lower, "size": size})
 METHODS: Final[Mapping[str, Callable[[object, object], object]]] = MappingProxyType(
     {"contains": contains, "endsWith": ends_with, "startsWith": starts_with}
 )

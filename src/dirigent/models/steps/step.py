@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Protocol
 
 import msgspec
@@ -17,12 +18,27 @@ from dirigent.core.ports import Seconds
 from dirigent.core.registry import Kind
 from dirigent.core.run import Run
 
-__all__ = ["Names", "Place", "Retry", "Step", "StepName"]
+__all__ = ["RESERVED", "Names", "Place", "Retry", "Step", "StepName", "named"]
 
 StepName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
 """As an expression can name it."""
+RESERVED = frozenset({"input", "run", "and", "or", "not", "in", "true", "false", "null", "has"})
+"""What no step may be called: names that stand for something else, and words of the language."""
 Names = frozenset[str]
 """What a step may read: the names that stand at its place, as expressions and templates write them."""
+
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+
+
+def named(names: Iterable[str], path: tuple[str | int, ...]) -> Iterator[Finding]:
+    """What is wrong with names that expressions are to read."""
+    for name in names:
+        if not _NAME.fullmatch(name):
+            words = "a name has small letters, digits and _ only, starts with a letter, and has 64 characters at most"
+            yield Finding((*path, name), words)
+        elif name in RESERVED:
+            yield Finding((*path, name), f"nothing may be called {name!r}: it stands for something else")
 
 
 class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -104,6 +120,8 @@ class Step(Kind, frozen=True, kw_only=True):
     """One piece of a pipeline's work. Its settings are data; what it does goes through the doors of its place."""
 
     contract: ClassVar[str] = "step"
+    streams: ClassVar[bool] = False
+    """Whether its result is the text of the one answer that it asks for, which may go to the caller as it comes."""
     effect: ClassVar[Effect] = "idempotent"
     """What doing it again would do, unless the step says otherwise by itself."""
 
@@ -127,11 +145,15 @@ class Step(Kind, frozen=True, kw_only=True):
         return self.effect
 
     def mentions(self) -> Iterable[Mention]:
-        """Every model that it may ask."""
+        """Every model that it may ask by itself; those that the steps within it ask are found there."""
         return ()
 
     def within(self) -> Iterable[tuple[tuple[str | int, ...], Sequence[Step], Names]]:
         """The steps within it: where they stand, and the names that they see besides those that it sees."""
+        return ()
+
+    def gives(self) -> Iterable[str]:
+        """The fields of its result, as paths, where they are known beforehand; it may have any where none is named."""
         return ()
 
     def waits(self) -> bool:
