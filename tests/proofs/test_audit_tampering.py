@@ -18,9 +18,9 @@ from dirigent.store import Database
 from dirigent.store.audit import Entry, Told, append, append_many, export, lines, verified
 from dirigent.store.notary import AuditKey, ChainBroken, Notary
 from dirigent.store.verifier import Verdict, genesis, linked, main
-from tests.store.conftest import database, postgres, url
+from tests.store.conftest import database, url
 
-__all__ = ["database", "postgres", "url"]  # fixtures, which pytest finds by their names here
+__all__ = ["database", "url"]  # fixtures, which pytest finds by their names here
 
 NOW = 1_795_500_000_000
 LENGTH = 40

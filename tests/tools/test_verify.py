@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.ci.verify import Tally, checked, counted
+from tools.ci.verify import Tally, checked, counted, told
 
 REPORT = """<?xml version="1.0"?>
 <testsuite tests="{tests}" failures="{failures}" errors="{errors}" skipped="{skipped}"/>
@@ -30,7 +30,7 @@ def test_a_run_that_ends_badly_without_a_failed_test_counts_as_one_failure(tmp_p
 
 
 def test_a_check_that_fails_shows_its_words_and_counts(capfd: pytest.CaptureFixture[str]) -> None:
-    tally = checked("lint", ("ruff", "check", "--no-cache", "no-such-file.py"))
+    tally = told(*checked("lint", ("ruff", "check", "--no-cache", "no-such-file.py")))
 
     assert tally == Tally(failed=1)
     assert "no-such-file.py" in capfd.readouterr().out

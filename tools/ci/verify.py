@@ -1,16 +1,21 @@
 """Runs lint, types, walls and tests, all of them whatever fails first, and closes with one line that counts.
 
-The line reads `N passed, N failed, N skipped`. Each of the checks before the tests counts as one; a skipped test has
-named what it misses in the summary above the line. The exit status is 1 if anything failed.
+The line reads `N passed, N failed, N skipped`. Each of the checks counts as one; a skipped test has named what it
+misses in the summary above the line. The exit status is 1 if anything failed.
+
+Most tests wait for other processes, so several of them run at once, and the types are checked beside them. The tests of
+a file stay together and in order, so that they share what the file has set up.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -21,9 +26,12 @@ BIN = Path(sys.executable).parent
 CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("lint", ("ruff", "check")),
     ("format", ("ruff", "format", "--check")),
-    ("types", ("mypy",)),
     ("walls", ("lint-imports",)),
 )
+TYPES = ("types", ("mypy",))
+"""The check that takes as long as many tests."""
+AT_ONCE = min(8, (os.cpu_count() or 1) + 1)
+"""Tests that run at once: one more than there are cores, since there is always one that waits."""
 
 
 @dataclass
@@ -53,19 +61,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     tally = Tally()
-    if not options.only_proofs:
-        for name, command in CHECKS:
-            tally.add(checked(name, command))
     if options.only_proofs:
         tally.add(tested("-m", "prove"))
-    elif not options.without_tests:
-        tally.add(tested())
+    else:
+        for check in CHECKS:
+            tally.add(told(*checked(*check)))
+        with ThreadPoolExecutor(1) as beside:
+            types = beside.submit(checked, *TYPES)
+            if not options.without_tests:
+                tally.add(tested("--numprocesses", str(AT_ONCE), "--dist", "loadfile", "--no-loadscope-reorder"))
+            tally.add(told(*types.result()))
     print(tally, flush=True)
     return 1 if tally.failed else 0
 
 
-def checked(name: str, command: Sequence[str]) -> Tally:
-    """One check; what it prints is shown only where it fails."""
+def checked(name: str, command: Sequence[str]) -> tuple[str, int, str]:
+    """Carries out one check: its name, its exit status and what it prints."""
     finished = subprocess.run(
         [str(BIN / command[0]), *command[1:]],
         cwd=ROOT,
@@ -74,10 +85,15 @@ def checked(name: str, command: Sequence[str]) -> Tally:
         text=True,
         check=False,
     )
-    print(f"{name:<7} {'ok' if finished.returncode == 0 else 'FAILED'}", flush=True)
-    if finished.returncode == 0:
+    return name, finished.returncode, finished.stdout
+
+
+def told(name: str, status: int, words: str) -> Tally:
+    """Tells how a check has ended, and counts it; what it printed is shown only where it has failed."""
+    print(f"{name:<7} {'ok' if status == 0 else 'FAILED'}", flush=True)
+    if status == 0:
         return Tally(passed=1)
-    print(finished.stdout, flush=True)
+    print(words, flush=True)
     return Tally(failed=1)
 
 
