@@ -30,7 +30,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 ALL = --extra local --extra office --extra otel --extra postgres --extra scale --extra speech
 
 .DELETE_ON_ERROR:
-.PHONY: help run install test check weights compile bench conformance prove console docs listings domain lock clean
+.PHONY: help run install test check weights compile bench conformance prove console docs schema listings domain lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
@@ -75,7 +75,11 @@ console:  ## the web console
 	@echo "The web console is not part of this version yet; the command line and the HTTP endpoints are."
 
 docs: $(INSTALLED_DEV)  ## writes docs/reference from the kinds
+	@$(BIN)/python -m tools.docs.orders
 	@$(BIN)/python -m tools.docs.reference
+
+schema: $(INSTALLED_DEV)  ## writes down how a new database is founded, after you added a step in store/migrations
+	@$(BIN)/python -m tools.schema
 
 listings: $(INSTALLED_DEV)  ## builds the table of prices anew from the pinned packages
 	@$(BIN)/python -m tools.listings.build

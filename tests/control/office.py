@@ -13,10 +13,9 @@ from dirigent.control.permissions import Actor
 from dirigent.control.plane import ControlPlane, Happened
 from dirigent.core.identity import Role
 from dirigent.memory.rights import MemoryRights
-from dirigent.store import Database
+from dirigent.store import Database, upgrade
 from dirigent.store.beginning import bootstrap
 from dirigent.store.keys import digest
-from dirigent.store.migrations import migrate
 from dirigent.store.rights import rules_since
 
 START = 1_800_000_000.0
@@ -27,7 +26,7 @@ class Office:
 
     def __init__(self, folder: Path) -> None:
         self.database = Database.within(folder)
-        migrate(self.database)
+        upgrade(self.database)
         self.now = START
         self.database.write(lambda found: bootstrap(found, digest("dk-first"), int(self.now * 1000)))
         self.audit: list[Happened] = []

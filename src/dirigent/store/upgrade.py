@@ -1,7 +1,7 @@
 """Makes sure of the present schema, without loading what changes schemas where there is nothing to change.
 
-The tool for migrations is large, and a node whose database is up to date never needs it: so it works in a process of
-its own, which ends when the schema stands.
+The tool for migrations is large, and a node whose database is new or up to date never needs it: so it works in a
+process of its own, which ends when the schema stands.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, inspect, text
 
 from dirigent.core.errors import DirigentError
 from dirigent.store.database import Database
+from dirigent.store.founding import founded
 
 __all__ = ["HEAD", "upgrade"]
 
@@ -23,7 +24,7 @@ HEAD = max(step.stem for step in (Path(__file__).parent / "migrations" / "versio
 
 def upgrade(database: Database) -> None:
     """Brings the database to the schema of this version. Raises DirigentError in the words of what went wrong."""
-    if database.read(_present) == HEAD:
+    if database.read(_present) == HEAD or founded(database, HEAD):
         return
     address = database.engine.url.render_as_string(hide_password=False)
     done = subprocess.run(  # the address may hold a password: it goes where no list of processes shows it

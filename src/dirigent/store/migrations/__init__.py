@@ -22,14 +22,13 @@ from sqlalchemy import Connection, text
 from dirigent import __version__
 from dirigent.core.errors import DirigentError
 from dirigent.store.database import Database
+from dirigent.store.founding import ALONE
 from dirigent.store.schema import metadata
 
 __all__ = ["STEPS", "SchemaTooNew", "configuration", "migrate", "revision_of"]
 
 STEPS = Path(__file__).parent / "versions"
 """The folder of this version's steps."""
-_LOCK = 4_812_193
-"""The number of the lock under which nodes on one PostgreSQL migrate one after the other."""
 _log = logging.getLogger("dirigent.store")
 
 
@@ -58,7 +57,7 @@ def migrate(database: Database, to: str = "head", *, steps: Path = STEPS) -> Non
 
     def work(connection: Connection) -> None:
         if not database.lite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            connection.execute(ALONE)
         config = configuration(connection, steps)
         scripts = ScriptDirectory.from_config(config)
         known = {script.revision for script in scripts.walk_revisions()}

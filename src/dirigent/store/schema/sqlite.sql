@@ -1,0 +1,454 @@
+-- 0005_records
+-- Written by `make schema` from the steps in store/migrations;
+
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL,
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+
+CREATE TABLE tenants (
+	name TEXT NOT NULL,
+	title TEXT NOT NULL,
+	zone TEXT NOT NULL,
+	currency TEXT NOT NULL,
+	models TEXT NOT NULL,
+	denied TEXT NOT NULL,
+	blocked BIGINT,
+	created BIGINT NOT NULL,
+	changed BIGINT NOT NULL,
+	CONSTRAINT tenants_key PRIMARY KEY (name)
+);
+
+CREATE INDEX tenants_by_changed ON tenants (changed);
+
+CREATE TABLE projects (
+	tenant TEXT NOT NULL,
+	name TEXT NOT NULL,
+	title TEXT NOT NULL,
+	models TEXT NOT NULL,
+	denied TEXT NOT NULL,
+	blocked BIGINT,
+	created BIGINT NOT NULL,
+	changed BIGINT NOT NULL,
+	CONSTRAINT projects_key PRIMARY KEY (tenant, name),
+	CONSTRAINT projects_of_tenants FOREIGN KEY(tenant) REFERENCES tenants (name)
+);
+
+CREATE INDEX projects_by_changed ON projects (changed);
+
+CREATE TABLE members (
+	tenant TEXT NOT NULL,
+	id TEXT NOT NULL,
+	name TEXT NOT NULL,
+	email TEXT,
+	role TEXT NOT NULL,
+	password TEXT,
+	external TEXT,
+	blocked BIGINT,
+	created BIGINT NOT NULL,
+	changed BIGINT NOT NULL,
+	CONSTRAINT members_key PRIMARY KEY (tenant, id),
+	CONSTRAINT members_one_tenant_email UNIQUE (tenant, email),
+	CONSTRAINT members_one_tenant_external UNIQUE (tenant, external),
+	CONSTRAINT members_of_tenants FOREIGN KEY(tenant) REFERENCES tenants (name)
+);
+
+CREATE INDEX members_by_changed ON members (changed);
+
+CREATE TABLE virtual_keys (
+	id TEXT NOT NULL,
+	tenant TEXT NOT NULL,
+	project TEXT NOT NULL,
+	member TEXT,
+	title TEXT NOT NULL,
+	digest BLOB NOT NULL,
+	hint TEXT NOT NULL,
+	purposes TEXT NOT NULL,
+	models TEXT NOT NULL,
+	denied TEXT NOT NULL,
+	origin TEXT NOT NULL,
+	replaces TEXT,
+	created BIGINT NOT NULL,
+	expires BIGINT,
+	revoked BIGINT,
+	blocked BIGINT,
+	changed BIGINT NOT NULL,
+	CONSTRAINT virtual_keys_key PRIMARY KEY (id),
+	CONSTRAINT virtual_keys_of_projects FOREIGN KEY(tenant, project) REFERENCES projects (tenant, name),
+	CONSTRAINT virtual_keys_of_members FOREIGN KEY(tenant, member) REFERENCES members (tenant, id),
+	CONSTRAINT virtual_keys_one_digest UNIQUE (digest)
+);
+
+CREATE INDEX virtual_keys_by_changed ON virtual_keys (changed);
+
+CREATE TABLE purposes (
+	tenant TEXT NOT NULL,
+	name TEXT NOT NULL,
+	revision INTEGER NOT NULL,
+	document TEXT NOT NULL,
+	retired BIGINT,
+	since BIGINT NOT NULL,
+	changed BIGINT NOT NULL,
+	CONSTRAINT purposes_key PRIMARY KEY (tenant, name, revision),
+	CONSTRAINT purposes_of_tenants FOREIGN KEY(tenant) REFERENCES tenants (name)
+);
+
+CREATE INDEX purposes_by_changed ON purposes (changed);
+
+CREATE TABLE allowances (
+	id TEXT NOT NULL,
+	tenant TEXT NOT NULL,
+	level TEXT NOT NULL,
+	subject TEXT NOT NULL,
+	unit TEXT NOT NULL,
+	most BIGINT NOT NULL,
+	span TEXT NOT NULL,
+	zone TEXT NOT NULL,
+	currency TEXT NOT NULL,
+	warn INTEGER NOT NULL,
+	thrift INTEGER NOT NULL,
+	stopped BIGINT,
+	removed BIGINT,
+	created BIGINT NOT NULL,
+	changed BIGINT NOT NULL,
+	CONSTRAINT allowances_key PRIMARY KEY (id),
+	CONSTRAINT allowances_of_tenants FOREIGN KEY(tenant) REFERENCES tenants (name)
+);
+
+CREATE INDEX allowances_by_changed ON allowances (changed);
+
+CREATE INDEX allowances_by_tenant ON allowances (tenant);
+
+CREATE TABLE rates (
+	tenant TEXT NOT NULL,
+	source TEXT NOT NULL,
+	target TEXT NOT NULL,
+	since BIGINT NOT NULL,
+	rate TEXT NOT NULL,
+	changed BIGINT NOT NULL,
+	CONSTRAINT rates_key PRIMARY KEY (tenant, source, target, since),
+	CONSTRAINT rates_of_tenants FOREIGN KEY(tenant) REFERENCES tenants (name)
+);
+
+CREATE INDEX rates_by_changed ON rates (changed);
+
+CREATE TABLE sessions (
+	digest BLOB NOT NULL,
+	tenant TEXT NOT NULL,
+	member TEXT NOT NULL,
+	created BIGINT NOT NULL,
+	seen BIGINT NOT NULL,
+	expires BIGINT NOT NULL,
+	CONSTRAINT sessions_key PRIMARY KEY (digest),
+	CONSTRAINT sessions_of_members FOREIGN KEY(tenant, member) REFERENCES members (tenant, id)
+);
+
+CREATE INDEX sessions_by_expires ON sessions (expires);
+
+CREATE TABLE sign_in_failures (
+	who BLOB NOT NULL,
+	times INTEGER NOT NULL,
+	last BIGINT NOT NULL,
+	CONSTRAINT sign_in_failures_key PRIMARY KEY (who)
+);
+
+CREATE INDEX sign_in_failures_by_last ON sign_in_failures (last);
+
+CREATE TABLE pulse (
+	topic TEXT NOT NULL,
+	sequence BIGINT NOT NULL,
+	CONSTRAINT pulse_key PRIMARY KEY (topic)
+);
+
+CREATE TABLE downgrades (
+	revision TEXT NOT NULL,
+	"before" TEXT,
+	statements TEXT NOT NULL,
+	CONSTRAINT downgrades_key PRIMARY KEY (revision)
+);
+
+CREATE TABLE ledger_holders (
+	id TEXT NOT NULL,
+	node TEXT NOT NULL,
+	epoch BIGINT NOT NULL,
+	over INTEGER NOT NULL,
+	seen BIGINT NOT NULL,
+	posted BIGINT NOT NULL,
+	flushed BIGINT NOT NULL,
+	CONSTRAINT ledger_holders_key PRIMARY KEY (id)
+);
+
+CREATE TABLE ledger_windows (
+	id TEXT NOT NULL,
+	tenant TEXT NOT NULL,
+	allowance TEXT NOT NULL,
+	unit TEXT NOT NULL,
+	span TEXT NOT NULL,
+	starts BIGINT NOT NULL,
+	ends BIGINT,
+	most BIGINT NOT NULL,
+	version BIGINT NOT NULL,
+	booked BIGINT NOT NULL,
+	presumed BIGINT NOT NULL,
+	overrun BIGINT NOT NULL,
+	leased BIGINT NOT NULL,
+	wanted BIGINT NOT NULL,
+	scarce BIGINT NOT NULL,
+	CONSTRAINT ledger_windows_key PRIMARY KEY (id),
+	CONSTRAINT ledger_windows_check_counts CHECK (booked >= 0 AND presumed >= 0 AND overrun >= 0 AND leased >= 0)
+);
+
+CREATE INDEX ledger_windows_by_allowance ON ledger_windows (allowance, starts);
+
+CREATE TABLE ledger_leases (
+	holder TEXT NOT NULL,
+	window_id TEXT NOT NULL,
+	amount BIGINT NOT NULL,
+	answered BIGINT NOT NULL,
+	presumed INTEGER NOT NULL,
+	CONSTRAINT ledger_leases_key PRIMARY KEY (holder, window_id),
+	CONSTRAINT ledger_leases_check_amount CHECK (amount >= 0),
+	CONSTRAINT ledger_leases_of_ledger_holders FOREIGN KEY(holder) REFERENCES ledger_holders (id),
+	CONSTRAINT ledger_leases_of_ledger_windows FOREIGN KEY(window_id) REFERENCES ledger_windows (id)
+);
+
+CREATE INDEX ledger_leases_by_window_id ON ledger_leases (window_id);
+
+CREATE TABLE documents (
+	tenant TEXT NOT NULL,
+	revision TEXT NOT NULL,
+	digest TEXT NOT NULL,
+	body BLOB NOT NULL,
+	CONSTRAINT documents_key PRIMARY KEY (tenant, revision)
+);
+
+CREATE TABLE publications (
+	tenant TEXT NOT NULL,
+	number BIGINT NOT NULL,
+	revision TEXT NOT NULL,
+	parent TEXT,
+	author TEXT NOT NULL,
+	reason TEXT NOT NULL,
+	act TEXT NOT NULL,
+	changes TEXT NOT NULL,
+	at BIGINT NOT NULL,
+	CONSTRAINT publications_key PRIMARY KEY (tenant, number),
+	CONSTRAINT publications_of_documents FOREIGN KEY(tenant, revision) REFERENCES documents (tenant, revision)
+);
+
+CREATE TABLE publication_heads (
+	tenant TEXT NOT NULL,
+	number BIGINT NOT NULL,
+	CONSTRAINT publication_heads_key PRIMARY KEY (tenant)
+);
+
+CREATE TABLE taken_files (
+	tenant TEXT NOT NULL,
+	node TEXT NOT NULL,
+	revision TEXT NOT NULL,
+	at BIGINT NOT NULL,
+	CONSTRAINT taken_files_key PRIMARY KEY (tenant, node)
+);
+
+CREATE TABLE aliases (
+	tenant TEXT NOT NULL,
+	name TEXT NOT NULL,
+	model TEXT NOT NULL,
+	shares TEXT NOT NULL,
+	author TEXT NOT NULL,
+	at BIGINT NOT NULL,
+	CONSTRAINT aliases_key PRIMARY KEY (tenant, name)
+);
+
+CREATE TABLE nodes (
+	tenant TEXT NOT NULL,
+	node TEXT NOT NULL,
+	worker TEXT NOT NULL,
+	number BIGINT NOT NULL,
+	revision TEXT NOT NULL,
+	seen BIGINT NOT NULL,
+	CONSTRAINT nodes_key PRIMARY KEY (tenant, node, worker)
+);
+
+CREATE TABLE audit_entries (
+	tenant TEXT NOT NULL,
+	seq BIGINT NOT NULL,
+	at BIGINT NOT NULL,
+	actor TEXT NOT NULL,
+	action TEXT NOT NULL,
+	resource TEXT NOT NULL,
+	entry TEXT NOT NULL,
+	hash TEXT NOT NULL,
+	CONSTRAINT audit_entries_key PRIMARY KEY (tenant, seq)
+);
+
+CREATE TABLE audit_heads (
+	tenant TEXT NOT NULL,
+	seq BIGINT NOT NULL,
+	at BIGINT NOT NULL,
+	hash TEXT NOT NULL,
+	signed BIGINT NOT NULL,
+	signed_at BIGINT NOT NULL,
+	CONSTRAINT audit_heads_key PRIMARY KEY (tenant)
+);
+
+CREATE TABLE audit_checkpoints (
+	tenant TEXT NOT NULL,
+	number BIGINT NOT NULL,
+	seq BIGINT NOT NULL,
+	statement TEXT NOT NULL,
+	public_key TEXT NOT NULL,
+	signature TEXT NOT NULL,
+	CONSTRAINT audit_checkpoints_key PRIMARY KEY (tenant, number)
+);
+
+CREATE TABLE drained (
+	file TEXT NOT NULL,
+	position BIGINT NOT NULL,
+	CONSTRAINT drained_key PRIMARY KEY (file)
+);
+
+CREATE TABLE key_epochs (
+	epoch INTEGER NOT NULL,
+	proof BLOB NOT NULL,
+	made BIGINT NOT NULL,
+	destroyed BIGINT,
+	CONSTRAINT key_epochs_key PRIMARY KEY (epoch)
+);
+
+CREATE TABLE subject_keys (
+	id TEXT NOT NULL,
+	tenant TEXT NOT NULL,
+	subject BLOB NOT NULL,
+	epoch INTEGER NOT NULL,
+	wrapped BLOB NOT NULL,
+	made BIGINT NOT NULL,
+	CONSTRAINT subject_keys_key PRIMARY KEY (id)
+);
+
+CREATE INDEX subject_keys_by_subject ON subject_keys (tenant, subject);
+
+CREATE TABLE shredded_subjects (
+	tenant TEXT NOT NULL,
+	subject BLOB NOT NULL,
+	at BIGINT NOT NULL,
+	CONSTRAINT shredded_subjects_key PRIMARY KEY (tenant, subject)
+);
+
+CREATE TABLE bodies (
+	tenant TEXT NOT NULL,
+	run TEXT NOT NULL,
+	kind TEXT NOT NULL,
+	"key" TEXT NOT NULL,
+	dek BLOB NOT NULL,
+	nonce BLOB NOT NULL,
+	sealed BLOB NOT NULL,
+	at BIGINT NOT NULL,
+	expires BIGINT NOT NULL,
+	CONSTRAINT bodies_key PRIMARY KEY (tenant, run, kind)
+);
+
+CREATE INDEX bodies_by_expires ON bodies (expires);
+
+CREATE INDEX bodies_by_key ON bodies ("key");
+
+CREATE TABLE record_words (
+	id INTEGER NOT NULL,
+	word TEXT NOT NULL,
+	CONSTRAINT record_words_key PRIMARY KEY (id),
+	CONSTRAINT record_words_one_word UNIQUE (word)
+);
+
+CREATE TABLE records (
+	tenant INTEGER NOT NULL,
+	id BIGINT NOT NULL,
+	run BLOB NOT NULL,
+	project INTEGER,
+	purpose INTEGER,
+	"key" INTEGER,
+	member INTEGER,
+	path INTEGER,
+	model INTEGER,
+	deployment INTEGER,
+	revision INTEGER,
+	status INTEGER NOT NULL,
+	code INTEGER,
+	flags INTEGER NOT NULL,
+	attempts INTEGER NOT NULL,
+	input_tokens BIGINT,
+	output_tokens BIGINT,
+	cached_tokens BIGINT,
+	reasoning_tokens BIGINT,
+	cost BIGINT,
+	currency INTEGER,
+	duration BIGINT NOT NULL,
+	first_token BIGINT,
+	transaction_id TEXT,
+	request TEXT,
+	route TEXT,
+	CONSTRAINT records_key PRIMARY KEY (tenant, id)
+)
+ WITHOUT ROWID;
+
+CREATE INDEX records_by_key ON records (tenant, "key", id);
+
+CREATE INDEX records_by_run ON records (run);
+
+CREATE INDEX records_by_transaction ON records (tenant, transaction_id) WHERE transaction_id IS NOT NULL;
+
+CREATE TABLE usage_rollups (
+	tenant INTEGER NOT NULL,
+	grain INTEGER NOT NULL,
+	starts BIGINT NOT NULL,
+	project INTEGER NOT NULL,
+	purpose INTEGER NOT NULL,
+	model INTEGER NOT NULL,
+	deployment INTEGER NOT NULL,
+	code INTEGER NOT NULL,
+	currency INTEGER NOT NULL,
+	requests BIGINT NOT NULL,
+	input_tokens BIGINT NOT NULL,
+	output_tokens BIGINT NOT NULL,
+	cached_tokens BIGINT NOT NULL,
+	reasoning_tokens BIGINT NOT NULL,
+	cost BIGINT NOT NULL,
+	unpriced BIGINT NOT NULL,
+	latency TEXT NOT NULL,
+	first_token TEXT NOT NULL,
+	CONSTRAINT usage_rollups_key PRIMARY KEY (tenant, grain, starts, project, purpose, model, deployment, code, currency)
+)
+ WITHOUT ROWID;
+
+CREATE TABLE usage_people (
+	tenant INTEGER NOT NULL,
+	starts BIGINT NOT NULL,
+	"key" INTEGER NOT NULL,
+	member INTEGER NOT NULL,
+	project INTEGER NOT NULL,
+	purpose INTEGER NOT NULL,
+	model INTEGER NOT NULL,
+	deployment INTEGER NOT NULL,
+	code INTEGER NOT NULL,
+	currency INTEGER NOT NULL,
+	requests BIGINT NOT NULL,
+	input_tokens BIGINT NOT NULL,
+	output_tokens BIGINT NOT NULL,
+	cached_tokens BIGINT NOT NULL,
+	reasoning_tokens BIGINT NOT NULL,
+	cost BIGINT NOT NULL,
+	unpriced BIGINT NOT NULL,
+	CONSTRAINT usage_people_key PRIMARY KEY (tenant, starts, "key", member, project, purpose, model, deployment, code, currency)
+)
+ WITHOUT ROWID;
+
+INSERT INTO alembic_version (version_num) VALUES ('0005_records');
+
+INSERT INTO downgrades (revision, "before", statements) VALUES ('0001_people', NULL, '["DROP TABLE downgrades","DROP TABLE pulse","DROP TABLE sign_in_failures","DROP TABLE sessions","DROP TABLE rates","DROP TABLE allowances","DROP TABLE purposes","DROP TABLE virtual_keys","DROP TABLE members","DROP TABLE projects","DROP TABLE tenants"]');
+
+INSERT INTO downgrades (revision, "before", statements) VALUES ('0002_ledger', '0001_people', '["DROP TABLE ledger_leases","DROP TABLE ledger_windows","DROP TABLE ledger_holders"]');
+
+INSERT INTO downgrades (revision, "before", statements) VALUES ('0003_revisions', '0002_ledger', '["DROP TABLE nodes","DROP TABLE aliases","DROP TABLE taken_files","DROP TABLE publication_heads","DROP TABLE publications","DROP TABLE documents"]');
+
+INSERT INTO downgrades (revision, "before", statements) VALUES ('0004_audit', '0003_revisions', '["DROP TABLE bodies","DROP TABLE shredded_subjects","DROP TABLE subject_keys","DROP TABLE key_epochs","DROP TABLE drained","DROP TABLE audit_checkpoints","DROP TABLE audit_heads","DROP TABLE audit_entries"]');
+
+INSERT INTO downgrades (revision, "before", statements) VALUES ('0005_records', '0004_audit', '["DROP TABLE usage_people","DROP TABLE usage_rollups","DROP TABLE records","DROP TABLE record_words"]');
