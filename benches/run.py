@@ -73,7 +73,7 @@ def everything(rounds: int, seconds: float, peers: tuple[str, ...]) -> Figures:
             return []
 
     say("import and start …")
-    imports = {name: import_seconds(name) for name in ("dirigent", "dirigent.server")}
+    imports = {name: import_seconds(name) for name in ("dirigent", "dirigent.server.node")}
     started = starts()
     if weights() is None:
         missing.append("the embedded model: its weights are not here; `make weights` fetches them")

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from dirigent.cli.orders import FILE
 from dirigent.configuration import read_sheet
 from dirigent.core.registry import Reader, Registry
 from dirigent.models.strategies.strategy import Strategy
 from tests.parsed import ROOT, tracked
 from tools.docs.kinds import EXAMPLES, SECTIONS, registries
+from tools.docs.orders import written
 from tools.docs.reference import FOLDER, rendered
 
 GLOSSARY = ROOT / "docs" / "glossary.md"
@@ -32,10 +34,14 @@ MACHINE_PATH = re.compile(r"(?<![\w.:}/-])/(?:work|root|opt/wheels|opt/pypi)(?:/
 def test_the_reference_pages_are_what_the_code_says_today() -> None:
     pages = rendered()
 
-    written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.iterdir()}
+    stands = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.iterdir()}
 
-    assert set(written) == set(pages), "run `make docs`"
-    assert [name for name in pages if written[name] != pages[name]] == [], "run `make docs`"
+    assert set(stands) == set(pages), "run `make docs`"
+    assert [name for name in pages if stands[name] != pages[name]] == [], "run `make docs`"
+
+
+def test_the_command_line_knows_the_operations_as_they_are_today() -> None:
+    assert FILE.read_text(encoding="utf-8") == written(), "run `make docs`"
 
 
 def test_rendering_the_reference_twice_gives_the_same_pages() -> None:

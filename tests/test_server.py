@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,10 @@ from dirigent.configuration import described
 from dirigent.core.errors import DirigentError, Invalid, InvalidConfiguration
 from dirigent.core.ports import Fetched
 from dirigent.local.kit import DEFAULT, KIT, SMALL
-from dirigent.server import Running, checked, fetcher, first_key, prepared
+from dirigent.server.configured import checked
+from dirigent.server.folder import first_key, prepared
+from dirigent.server.outside import fetcher
+from dirigent.server.running import Running
 from dirigent.settings import Settings
 from tests.net.providers import provider, saying_all
 
@@ -48,6 +53,14 @@ def test_the_starter_names_the_weights_that_are_there(tmp_path: Path) -> None:
     prepared(settings)
 
     assert checked(settings)[0].document["models"]["local"]["name"] == SMALL
+
+
+def test_a_node_loads_nothing_that_only_few_need() -> None:
+    program = "import sys; import dirigent.cli.serving; print(*sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert {"alembic", "joserfc", "rich", "numpy", "psycopg"}.isdisjoint(done.stdout.split())
 
 
 def test_a_configuration_that_is_there_is_left_alone(tmp_path: Path) -> None:

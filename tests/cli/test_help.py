@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import click
 import pytest
 
 from dirigent.cli import main
+from dirigent.cli.lazy import Lazy
 from tests.cli.terminal import on_a_terminal, ran
 
-COMMANDS = sorted(name for name, command in main.commands.items() if not command.hidden)
+COMMANDS = [name for name, command in main.loaded().items() if not command.hidden]
 SINGLE = [name for name in COMMANDS if not isinstance(main.commands[name], click.Group)]
 
 
@@ -51,6 +54,26 @@ def test_wrong_use_ends_with_two_and_says_what_is_wrong_on_standard_error(argume
     assert told.status == 2
     assert told.out == ""
     assert "Error: " in told.err
+
+
+def test_the_list_says_of_each_command_what_the_command_says_of_itself() -> None:
+    for group in (main, *(each for each in main.loaded().values() if isinstance(each, Lazy))):
+        said = {name: command.short_help for name, command in group.loaded().items() if not command.hidden}
+
+        assert {name: row.words for name, row in group.rows.items() if row.words} == {
+            name: said[name] for name in group.rows if name in said
+        }
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["keys", "list", "--help"], ["models", "--help"]])
+def test_who_only_asks_a_server_loads_none(arguments: list[str]) -> None:
+    program = "import sys; from dirigent.cli import main; main(standalone_mode=False); print(*sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+
+    assert {"sqlalchemy", "starlette", "dirigent.models", "dirigent.control", "dirigent.server.node"}.isdisjoint(
+        done.stdout.split()
+    )
 
 
 def test_the_version_is_one_line() -> None:

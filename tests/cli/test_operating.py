@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner, Result
 
 from dirigent.cli import main
-from dirigent.cli.operating import ELSEWHERE
+from dirigent.cli.lazy import Lazy
+from dirigent.cli.orders import ELSEWHERE
 from dirigent.control import OPERATIONS
 from tests.admin.house import House, house
 from tests.cli.terminal import on_a_terminal, ran
@@ -145,9 +145,9 @@ def test_where_the_server_has_gone_it_is_told_as_well(governed: House, tmp_path:
     assert (told.status, "does not answer" in told.err) == (1, True)
 
 
-def _commands(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
+def _commands(group: Lazy, *above: str) -> Iterator[tuple[str, ...]]:
+    for name, command in group.loaded().items():
+        if isinstance(command, Lazy):
             yield from _commands(command, *above, name)
         elif not command.hidden:
             yield (*above, name)
@@ -157,9 +157,9 @@ def _commands(group: click.Group, *above: str) -> Iterator[tuple[str, ...]]:
 def test_every_operation_is_a_command(name: str) -> None:
     words = ELSEWHERE.get(name, name.replace(".", " ").replace("_", "-")).split()
 
-    group = main.commands[words[0]]
+    group = main.loaded()[words[0]]
 
-    assert len(words) == 1 or (isinstance(group, click.Group) and words[1] in group.commands)
+    assert len(words) == 1 or (isinstance(group, Lazy) and words[1] in group.loaded())
 
 
 @pytest.mark.parametrize("words", [*_commands(main)], ids=" ".join)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dirigent.models.strategies import STRATEGIES
-from dirigent.server import checked
+from dirigent.server.configured import checked
 from dirigent.settings import Settings
 from tests.cli.terminal import ran
 from tests.examples.shelf import CONFIGURATIONS, EXAMPLES, KEYS, with_own

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from dirigent.cli import main as command_line
+from dirigent.cli.lazy import Lazy
 from dirigent.core.errors import DirigentError
 from dirigent.core.schema import field_help
 from dirigent.gateway.errors import shape_of
@@ -127,12 +128,12 @@ def commands_page() -> str:
     frame: dict[str, Any] = {**command_line.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
     root = click.Context(command_line, info_name="dirigent", **frame)
     parts = ["# Command line", _block(command_line.get_help(root))]
-    for name, command in sorted(command_line.commands.items()):
+    for name, command in command_line.loaded().items():
         if command.hidden:
             continue
         context = click.Context(command, info_name=name, parent=root, **frame)
         parts += [f"## `dirigent {name}`", _block(command.get_help(context))]
-        for verb, inner in sorted(command.commands.items()) if isinstance(command, click.Group) else ():
+        for verb, inner in command.loaded().items() if isinstance(command, Lazy) else ():
             within = click.Context(inner, info_name=verb, parent=context, **frame)
             parts += [f"### `dirigent {name} {verb}`", _block(inner.get_help(within))]
     return page(*parts)

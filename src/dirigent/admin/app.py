@@ -8,6 +8,7 @@ import re
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import aclosing, suppress
+from functools import cached_property
 from secrets import token_hex
 from typing import Any, Protocol
 
@@ -74,12 +75,11 @@ class Admin:
         extra = [*further]
         if live is not None:
             extra.append(Path(_LIVE, self._live(live)))
-        document = described(plane.operations, (_OPENAPI, *(path.about for path in extra)))
-        self._document = msgspec.json.encode(document)
         extra.append(Path(_OPENAPI, self._openapi))
+        self._fixed = tuple(path.about for path in extra)
         routes = [self._route(operation) for operation in plane.operations.values()]
         routes += [Route(path.about.path, answered(path.endpoint), methods=[path.about.method]) for path in extra]
-        self.paths = frozenset(document["paths"])
+        self.paths = frozenset((*map(path_of, plane.operations.values()), *(about.path for about in self._fixed)))
         """Every path of this application, as it is asked for."""
         inner = Starlette(routes=routes, exception_handlers={HTTPException: _lost})
         inner.router.redirect_slashes = False
@@ -99,7 +99,12 @@ class Admin:
         return Route(path_of(operation), answered(endpoint), methods=["POST" if operation.changes else "GET"])
 
     async def _openapi(self, request: Request) -> Response:
-        return Response(self._document, media_type="application/json")
+        # it is read out of the sources of every struct, for which no start waits, and no answer of a model either
+        return Response(await asyncio.to_thread(lambda: self._document), media_type="application/json")
+
+    @cached_property
+    def _document(self) -> bytes:
+        return msgspec.json.encode(described(self._plane.operations, self._fixed))
 
     def _live(self, live: Live) -> Endpoint:
         async def endpoint(request: Request) -> Response:

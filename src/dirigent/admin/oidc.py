@@ -11,15 +11,13 @@ import time
 from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 import msgspec
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
 
 from dirigent.control.sessions import Outsider, SignInRefused
 from dirigent.core.errors import BadAnswer, DirigentError
@@ -29,13 +27,10 @@ from dirigent.core.ports import Http, HttpCall, Origin, Timeouts
 __all__ = ["Away", "IdentityProvider", "Oidc", "provider_within", "seal", "unsealed"]
 
 T = TypeVar("T")
-_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
-"""Signatures by a key that only the provider has; `none` and shared secrets are none."""
 _PATIENCE = Timeouts(connect=5.0, first_byte=15.0, idle=15.0, total=20.0)
 _KNOWN_FOR = 3600.0
 _ASK_AGAIN = 10.0
 """Seconds between two looks at the provider's keys, however many tokens name one that nobody knows."""
-_LEEWAY = 60
 AWAY = 600.0
 """Seconds that somebody may take to sign in at the provider."""
 
@@ -95,7 +90,9 @@ class IdentityProvider:
         self._http = http
         self._clock = clock
         self._found: tuple[float, _Discovered] | None = None
-        self._keys: tuple[float, KeySet] | None = None
+        self._keys: tuple[float, Any] | None = None
+        # a node without a provider, which most are, never loads what reads tokens
+        self._tokens = import_module("dirigent.admin.tokens")
         self._asking = asyncio.Lock()
 
     async def send(self, redirect: str) -> tuple[str, Away]:
@@ -157,18 +154,9 @@ class IdentityProvider:
         """What the token says, once its signature, issuer, audience, time and nonce are as they have to be."""
         try:
             claims = await self._signed(token, found)
-            jwt.JWTClaimsRegistry(
-                now=lambda: int(self._clock()),
-                leeway=_LEEWAY,
-                iss={"essential": True, "value": found.issuer},
-                aud={"essential": True, "value": self.settings.client_id},
-                sub={"essential": True},
-                exp={"essential": True},
-                iat={"essential": True},
-                nonce={"essential": True, "value": away.nonce},
-            ).validate(dict(claims))
-        except (JoseError, ValueError, KeyError, TypeError) as fault:
-            raise SignInRefused(f"the token of the identity provider is not sound: {type(fault).__name__}") from None
+            self._tokens.validate(claims, self._clock, iss=found.issuer, aud=self.settings.client_id, nonce=away.nonce)
+        except ValueError as fault:
+            raise SignInRefused(f"the token of the identity provider is not sound: {fault}") from None
         audience = claims["aud"]
         if isinstance(audience, list) and len(audience) > 1 and claims.get("azp") != self.settings.client_id:
             raise SignInRefused("the token of the identity provider was made for somebody else")
@@ -178,12 +166,13 @@ class IdentityProvider:
         """What the token says, once its signature holds; with the provider's newest keys where it names another one."""
         keys = await self._key_set(found, older_than=_KNOWN_FOR)
         try:
-            return jwt.decode(token, keys, algorithms=_ALGORITHMS).claims
-        except (JoseError, ValueError):
+            claims: Mapping[str, Any] = self._tokens.claims_of(token, keys)
+        except ValueError:
             newer = await self._key_set(found, older_than=_ASK_AGAIN)
             if newer is keys:
                 raise
-            return jwt.decode(token, newer, algorithms=_ALGORITHMS).claims
+            claims = self._tokens.claims_of(token, newer)
+        return claims
 
     def _outsider(self, claims: Mapping[str, Any]) -> Outsider:
         held = claims.get(self.settings.groups, ())
@@ -209,15 +198,15 @@ class IdentityProvider:
         self._found = (self._clock(), found)
         return found
 
-    async def _key_set(self, found: _Discovered, *, older_than: float) -> KeySet:
+    async def _key_set(self, found: _Discovered, *, older_than: float) -> Any:
         """The provider's keys, asked for anew where ours are older than so many seconds."""
         async with self._asking:
             if self._keys is not None and self._clock() - self._keys[0] < older_than:
                 return self._keys[1]
             body = await self._fetched("GET", found.jwks_uri)
             try:
-                keys = KeySet.import_key_set(msgspec.json.decode(body))
-            except (JoseError, ValueError, KeyError, TypeError, AttributeError):
+                keys = self._tokens.keys_in(body)
+            except ValueError:
                 raise BadAnswer("the identity provider's keys cannot be read") from None
             self._keys = (self._clock(), keys)
             return keys

@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import sys
 from io import TextIOWrapper
+from operator import attrgetter, methodcaller
 
 import click
 
 from dirigent import __version__
-from dirigent.cli.asking import ask, explain, models
-from dirigent.cli.auditing import export, verify_audit
-from dirigent.cli.operating import groups
-from dirigent.cli.publishing import publish, rollback
-from dirigent.cli.pulling import pull
-from dirigent.cli.serving import check, serve, worker
+from dirigent.cli.lazy import Lazy, Row
+from dirigent.cli.orders import GROUPS, ORDERS
 
 __all__ = ["main"]
 
+_BY_HAND = {
+    "ask": Row("asking", attrgetter("ask"), "Ask a model and stream its answer."),
+    "check": Row("checking", attrgetter("check"), "Name every fault of a configuration."),
+    "explain": Row("asking", attrgetter("explain"), "Show which model would answer, and why."),
+    "models": Row("asking", attrgetter("models"), "List the models of the running server."),
+    "publish": Row("publishing", attrgetter("publish"), "Publish a configuration on every node."),
+    "pull": Row("pulling", attrgetter("pull"), "Fetch and check the weights of a local model."),
+    "rollback": Row("publishing", attrgetter("rollback"), "Go back to an earlier revision."),
+    "serve": Row("serving", attrgetter("serve"), "Start the server."),
+    "worker": Row("serving", attrgetter("worker"), None),
+}
+_IN_GROUPS = {
+    "audit": {
+        "export": Row("auditing", attrgetter("export"), "Write the audit into a file that can be verified anywhere."),
+        "verify": Row("auditing", attrgetter("verify_audit"), "Show whether anybody has changed the audit."),
+    }
+}
+_PARTS = dict.fromkeys(name.partition(".")[0] for name in ORDERS)
+_ROWS = _BY_HAND | {
+    part: Row("operating", methodcaller("group", part, _IN_GROUPS.get(part, {})), GROUPS.get(part, ""))
+    for part in _PARTS
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(cls=Lazy, rows=_ROWS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", message="dirigent %(version)s")
 def main() -> None:
     """Dirigent puts all your language models behind one OpenAI-compatible endpoint.
@@ -36,8 +56,3 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that cannot show a letter shows `?`, and nothing breaks
             stream.reconfigure(errors="replace")
-
-
-_GROUPS = groups({"audit": (verify_audit, export)})
-for _command in (serve, worker, pull, check, ask, explain, models, publish, rollback, *_GROUPS):
-    main.add_command(_command)

@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dirigent.cli.client import Client, Refused, connected
-from dirigent.cli.options import as_json, data_option, fail, json_option, settings_from, wide_console
+from dirigent.cli.options import as_json, data_option, fail, json_option, settings_from
+from dirigent.cli.telling import wide_console
 from dirigent.core.errors import DirigentError
 from dirigent.core.events import TextDelta
 from dirigent.core.ports import HttpAnswer

@@ -13,7 +13,7 @@ import click
 from dirigent.cli.client import NotRunning, is_running
 from dirigent.cli.operating import performed, tenant_option
 from dirigent.cli.options import as_json, data_option, fail, json_option, settings_from
-from dirigent.control import OPERATIONS
+from dirigent.cli.orders import ORDERS
 from dirigent.core.errors import DirigentError
 from dirigent.settings import Settings
 from dirigent.store import Database
@@ -59,7 +59,7 @@ def verify_audit(
         elif keys or anchors or not is_running(settings.data):
             verdict = asdict(_of_database(settings, tenant, keys, anchors))
         else:
-            verdict = performed(OPERATIONS["audit.verify"], {}, data, in_tenant)
+            verdict = performed(ORDERS["audit.verify"], {}, data, in_tenant)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:  # it may be a file of anything
         fail(f"this cannot be verified: {fault}")
     except DirigentError as error:
@@ -87,7 +87,7 @@ def export(file: Path, data: Path | None, in_tenant: str | None, as_object: bool
     try:
         with draft.open("w", encoding="utf-8") as out:
             while True:
-                page = performed(OPERATIONS["audit.export"], {"after": after}, data, in_tenant)
+                page = performed(ORDERS["audit.export"], {"after": after}, data, in_tenant)
                 for line in page["lines"]:
                     out.write(line + "\n")
                 written += len(page["lines"])

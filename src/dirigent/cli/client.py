@@ -13,7 +13,7 @@ import msgspec
 from dirigent.core.errors import DirigentError, Finding
 from dirigent.core.ports import HttpAnswer, HttpCall, Origin, Timeouts
 from dirigent.net import HttpClient
-from dirigent.server import Running
+from dirigent.server.running import Running
 
 __all__ = ["Client", "NotRunning", "Refused", "connected", "governing", "is_running"]
 

@@ -1,4 +1,4 @@
-"""Commands of the control plane, made from the table of operations: `dirigent keys issue` is `keys.issue`."""
+"""Commands of the control plane, made from what can be ordered: `dirigent keys issue` is `keys.issue`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from typing import Any
 from urllib.parse import urlencode
 
 import click
-import msgspec
 import uvloop
 
-from dirigent.admin.openapi import path_of
 from dirigent.cli.client import Client, Refused, governing
-from dirigent.cli.options import as_json, data_option, fail, json_option, settings_from, wide_console
-from dirigent.cli.ordering import gathered, parameters
-from dirigent.cli.telling import tell
-from dirigent.control import OPERATIONS, Operation
+from dirigent.cli.lazy import Lazy, Row
+from dirigent.cli.options import as_json, data_option, fail, json_option, settings_from
+from dirigent.cli.ordering import flag_of, gathered, parameters
+from dirigent.cli.orders import ELSEWHERE, GROUPS, ORDERS, Order
+from dirigent.cli.telling import tell, wide_console
 from dirigent.core.errors import DirigentError
 
-__all__ = ["ELSEWHERE", "GROUPS", "WRONG_USE", "answered", "carry_out", "groups", "performed", "tenant_option"]
+__all__ = ["WRONG_USE", "answered", "carry_out", "group", "performed", "tenant_option"]
 
 _POSITIONAL = ("id", "name", "run", "model", "member", "revision")
 """Required fields that say which thing is meant stand behind the command, without a flag."""
@@ -63,31 +62,6 @@ _EXAMPLES = {
     "purposes.update": "purposes update support --denied 'openai-*'",
 }
 """Where an example of what is required would show too little."""
-GROUPS = {
-    "access": "See who may use which models for what.",
-    "aliases": "Names that point at a revision of a model.",
-    "alerts": "Rules that tell somebody when something is wrong.",
-    "audit": "Who did what, in a chain that nobody can change unseen.",
-    "budgets": "How much money may be spent.",
-    "keys": "Virtual keys: issue, rotate, revoke.",
-    "latency": "How long answers take.",
-    "limits": "How many requests, tokens and calls at once.",
-    "members": "People with a role.",
-    "nodes": "Who serves, and what.",
-    "projects": "Parts of a tenant that own keys and budgets.",
-    "purposes": "The register of reasons for processing.",
-    "rates": "Rates of exchange between currencies.",
-    "revisions": "Everything that was published, and when.",
-    "runs": "The records of what was answered.",
-    "tenants": "The isolated customers of this node.",
-    "usage": "What was used, and what it cost.",
-}
-"""What the operations of one part are about, in a line of help."""
-ELSEWHERE = {"audit.export": "audit export", "audit.verify": "audit verify"} | {
-    "revisions.publish": "publish",
-    "revisions.rollback": "rollback",
-}
-"""Operations whose commands are written by hand."""
 WRONG_USE = frozenset({"invalid_request", "unsupported"})
 """What the server says where the command was used wrongly, rather than answered with no."""
 
@@ -97,41 +71,35 @@ def tenant_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--tenant", "in_tenant", metavar="NAME", help="Tenant to work in. [default: default]")(command)
 
 
-def groups(by_hand: Mapping[str, Sequence[click.Command]]) -> list[click.Group]:
-    """A group of commands for each kind of thing that operations are about, with those written by hand among them."""
-    made: dict[str, click.Group] = {}
-    for operation in OPERATIONS.values():
-        part, _, verb = operation.name.partition(".")
-        if part not in made:
-            words = GROUPS.get(part, f"Operations on {part}.")
-            made[part] = click.Group(part, help=words, short_help=words)
-            for command in by_hand.get(part, ()):
-                made[part].add_command(command)
-        if operation.name in ELSEWHERE:
-            continue
-        made[part].add_command(_command(operation, verb.replace("_", "-").replace(".", "-")))
-    return list(made.values())
+def group(part: str, by_hand: Mapping[str, Row]) -> click.Group:
+    """The commands for one kind of thing that operations are about, with those written by hand among them."""
+    words = GROUPS.get(part, f"Operations on {part}.")
+    made = Lazy(part, rows=by_hand, help=words, short_help=words)
+    for order in ORDERS.values():
+        of, _, verb = order.name.partition(".")
+        if of == part and order.name not in ELSEWHERE:
+            made.add_command(_command(order, verb.replace("_", "-").replace(".", "-")))
+    return made
 
 
-def performed(
-    operation: Operation[Any, Any], said: Mapping[str, Any], data: Path | None, tenant: str | None = None
-) -> dict[str, Any]:
+def performed(order: Order, said: Mapping[str, Any], data: Path | None, tenant: str | None = None) -> dict[str, Any]:
     """The outcome of an operation on the running server; ends the command where it is refused."""
 
     async def work(client: Client) -> dict[str, Any]:
-        return await carry_out(client, operation, said)
+        return await carry_out(client, order, said)
 
     return answered(data, tenant, work)
 
 
-async def carry_out(client: Client, operation: Operation[Any, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+async def carry_out(client: Client, order: Order, said: Mapping[str, Any]) -> dict[str, Any]:
     """The outcome of an operation on the running server. Raises Refused and NotRunning."""
-    path = path_of(operation)
-    if operation.changes:
-        outcome: dict[str, Any] = await client.fetch("POST", path, said)
+    if order.changes:
+        outcome: dict[str, Any] = await client.fetch("POST", order.path, said)
         return outcome
     fields = {name: _queried(value) for name, value in said.items()}
-    found: dict[str, Any] = await client.fetch("GET", f"{path}?{urlencode(fields, doseq=True)}" if fields else path)
+    found: dict[str, Any] = await client.fetch(
+        "GET", f"{order.path}?{urlencode(fields, doseq=True)}" if fields else order.path
+    )
     return found
 
 
@@ -165,11 +133,11 @@ def _queried(value: object) -> object:
     return value
 
 
-def _command(operation: Operation[Any, Any], verb: str) -> click.Command:
-    positional = _positional(operation.order)
+def _command(order: Order, verb: str) -> click.Command:
+    positional = _positional(order)
 
     def run(data: Path | None, in_tenant: str | None, as_object: bool, **typed: Any) -> None:
-        outcome = performed(operation, gathered(operation.order, typed), data, in_tenant)
+        outcome = performed(order, gathered(order.fields, typed), data, in_tenant)
         if as_object:
             as_json(outcome)
         else:
@@ -179,31 +147,31 @@ def _command(operation: Operation[Any, Any], verb: str) -> click.Command:
 
     command = click.Command(
         verb,
-        params=parameters(operation.order, positional),
+        params=parameters(order.fields, positional),
         callback=run,
-        help=operation.help,
-        short_help=operation.summary,
-        epilog=f"Example: {_example(operation, verb, positional)}",
+        help=order.help,
+        short_help=order.summary,
+        epilog=f"Example: {_example(order, verb, positional)}",
     )
     for option in (json_option, tenant_option, data_option):
         option(command)
     return command
 
 
-def _positional(order: type[msgspec.Struct]) -> tuple[str, ...]:
+def _positional(order: Order) -> tuple[str, ...]:
     """The required fields that name the thing, where there is one at all."""
-    required = [field.name for field in msgspec.structs.fields(order) if field.required]
+    required = (field.path[0] for field in order.fields if field.required and len(field.path) == 1)
     return tuple(name for name in required if name in _POSITIONAL)[:1]
 
 
-def _example(operation: Operation[Any, Any], verb: str, positional: Sequence[str]) -> str:
-    if operation.name in _EXAMPLES:
-        return f"dirigent {_EXAMPLES[operation.name]}"
-    part = operation.name.partition(".")[0]
+def _example(order: Order, verb: str, positional: Sequence[str]) -> str:
+    if order.name in _EXAMPLES:
+        return f"dirigent {_EXAMPLES[order.name]}"
+    part = order.name.partition(".")[0]
     words = ["dirigent", part, verb, *(_sample(name) for name in positional)]
-    for field in msgspec.structs.fields(operation.order):
-        if field.required and field.name not in positional:
-            words += [f"--{field.encode_name.replace('_', '-')}", _sample(field.name)]
+    for field in order.fields:
+        if field.required and field.path[0] not in positional:
+            words += [flag_of(field), _sample(field.path[-1])]
     return " ".join(words)
 
 

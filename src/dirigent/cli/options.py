@@ -9,11 +9,10 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 import msgspec
-from rich.console import Console
 
 from dirigent.settings import Settings, environment
 
-__all__ = ["as_json", "data_option", "fail", "json_option", "settings_from", "wide_console"]
+__all__ = ["as_json", "config_option", "data_option", "fail", "json_option", "settings_from"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +21,16 @@ def data_option(command: F) -> F:
     """`--data DIR`."""
     return click.option(
         "--data", type=click.Path(path_type=Path, file_okay=False), help="Data folder. [default: .dirigent]"
+    )(command)
+
+
+def config_option(command: F) -> F:
+    """`--config FILE`."""
+    return click.option(
+        "-c",
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Configuration file. [default: dirigent.yaml in the data folder]",
     )(command)
 
 
@@ -36,11 +45,6 @@ def settings_from(**flags: object) -> Settings:
         return environment(flags)
     except ValueError as fault:
         raise click.UsageError(str(fault)) from None
-
-
-def wide_console() -> Console:
-    """A console for standard output: as wide as the terminal, and wide enough for any line where there is none."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 
 
 def as_json(value: object) -> None:

@@ -11,8 +11,8 @@ import click
 from dirigent.cli.client import Refused
 from dirigent.cli.operating import performed, tenant_option
 from dirigent.cli.options import as_json, data_option, fail, json_option
+from dirigent.cli.orders import ORDERS
 from dirigent.configuration import Misread, described, read_sheet
-from dirigent.control import OPERATIONS
 from dirigent.core.errors import InvalidConfiguration
 
 __all__ = ["publish", "rollback"]
@@ -69,7 +69,7 @@ def rollback(
 
 def _published(name: str, said: dict[str, Any], data: Path | None, tenant: str | None) -> dict[str, Any]:
     given = {field: value for field, value in said.items() if value is not None}
-    return performed(OPERATIONS[name], given, data, tenant)
+    return performed(ORDERS[name], given, data, tenant)
 
 
 def _tell(outcome: dict[str, Any], as_object: bool) -> None:

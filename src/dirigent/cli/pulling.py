@@ -17,7 +17,7 @@ from dirigent.local.kit import DEFAULT, KIT
 from dirigent.local.sources import Folder, Hub, PackageIndex, Source
 from dirigent.local.weights import Pulled, Step, pull_with_fallback
 from dirigent.local.weights import pull as pull_exactly
-from dirigent.server import client
+from dirigent.server.outside import client
 
 __all__ = ["pull"]
 

@@ -1,4 +1,4 @@
-"""`serve` and `check`: what it takes to have a server."""
+"""`serve`: what it takes to have a server."""
 
 from __future__ import annotations
 
@@ -19,31 +19,28 @@ import click
 from dirigent import __version__
 from dirigent.admin.folder import new_link
 from dirigent.admin.signing import LINK_PATH
-from dirigent.cli.options import as_json, data_option, fail, json_option, settings_from
-from dirigent.configuration import described
+from dirigent.cli.checking import show_faults
+from dirigent.cli.options import as_json, config_option, data_option, fail, json_option, settings_from
 from dirigent.core.catalog import Catalog
 from dirigent.core.errors import DirigentError, InvalidConfiguration
-from dirigent.server import Running, checked, first_key, prepared, run_worker
+from dirigent.server.configured import checked
+from dirigent.server.folder import first_key, prepared
+from dirigent.server.node import run_worker
+from dirigent.server.running import Running
 from dirigent.settings import MOST_WORKERS, Settings
 from dirigent.workers import listening, run_workers
 
-__all__ = ["check", "serve", "worker"]
+__all__ = ["serve", "worker"]
 
 _DATABASE = click.option(
     "--database",
     help="Address of the PostgreSQL that several nodes share, such as postgresql://USER@HOST/NAME. "
     "[default: SQLite in the data folder]",
 )
-_CONFIG = click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Configuration file. [default: dirigent.yaml in the data folder]",
-)
 
 
 @click.command(short_help="Start the server.", epilog="Example: dirigent serve --port 8484 --data .dirigent")
-@_CONFIG
+@config_option
 @click.option("--host", help="Address to listen on. [default: 127.0.0.1, this machine only]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one. [default: 8484]")
 @click.option(
@@ -97,7 +94,7 @@ def serve(
 
 
 @click.command(hidden=True)
-@_CONFIG
+@config_option
 @click.option("--host")
 @click.option("--port", type=int)
 @click.option("--listener", type=int, required=True)
@@ -127,7 +124,7 @@ def _serve(settings: Settings, run: Callable[[], None]) -> None:
     try:
         run()
     except InvalidConfiguration as error:
-        _show_faults(error, settings)
+        show_faults(error, settings)
         fail("the configuration is refused; nothing was started")
     except DirigentError as error:
         fail(error.message)
@@ -172,14 +169,9 @@ def _checked_or_end(settings: Settings) -> Catalog:
     try:
         _, catalog = checked(settings)
     except InvalidConfiguration as error:
-        _show_faults(error, settings)
+        show_faults(error, settings)
         fail("the configuration is refused; nothing was started")
     return catalog
-
-
-def _show_faults(error: InvalidConfiguration, settings: Settings) -> None:
-    for line in described(error, settings.config_file):
-        click.echo(line, err=True)
 
 
 def _put_up_notice(settings: Settings, running: Running) -> None:
@@ -214,46 +206,3 @@ def _withdraw(settings: Settings) -> None:
     with suppress(OSError, ValueError):
         if json.loads(notice.read_bytes())["pid"] == os.getpid():
             notice.unlink()
-
-
-@click.command(short_help="Name every fault of a configuration.", epilog="Example: dirigent check -c dirigent.yaml")
-@_CONFIG
-@data_option
-@json_option
-def check(config: Path | None, data: Path | None, as_object: bool) -> None:
-    """Look at a configuration without starting anything; name every fault with file, line and path."""
-    settings = settings_from(config=config, data=data)
-    try:
-        sheet, catalog = checked(settings)
-    except InvalidConfiguration as error:
-        if as_object:
-            as_json({"ok": False, "faults": described(error, settings.config_file)})
-        else:
-            _show_faults(error, settings)
-        sys.exit(1)
-    if as_object:
-        as_json(
-            {
-                "ok": True,
-                "revision": catalog.revision,
-                "providers": list(catalog.providers),
-                "models": list(catalog.models),
-            }
-        )
-        return
-    retiring = {name: profile.retires for name, profile in catalog.profiles.items() if profile.retires is not None}
-    disputed = {name: profile.disputed for name, profile in catalog.profiles.items() if profile.disputed is not None}
-    asked = [name for name, model in catalog.models.items() if not any(model.mentions())]
-    unpriced = [name for name in asked if catalog.profiles[name].price is None]
-    providers, models = _count(len(catalog.providers), "provider"), _count(len(catalog.models), "model")
-    click.echo(f"{sheet.file} is fine: {providers}, {models}, revision {catalog.revision}")
-    if unpriced:
-        click.echo(f"note: the price of {', '.join(unpriced)} is unknown; set `price` to see costs")
-    for name, day in retiring.items():
-        click.echo(f"note: the provider of {name} switches it off on {day:%Y-%m-%d}")
-    for name, words in disputed.items():
-        click.echo(f"note: the published prices of {name} differ ({words}); set `price` to be sure")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

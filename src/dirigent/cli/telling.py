@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["tell", "worded"]
+__all__ = ["tell", "wide_console", "worded"]
 
 _MOMENTS = frozenset(
     {"at", "blocked", "created", "ended", "expires", "last", "removed", "resets", "retired", "revoked", "seen"}
@@ -21,6 +22,11 @@ _MOMENTS = frozenset(
 _AMOUNTS = ("limit", "spent", "held", "presumed", "cost", "amount")
 """Fields that hold money, where a currency stands beside them."""
 _RIGHT = int | float
+
+
+def wide_console() -> Console:
+    """A console for standard output: as wide as the terminal, and wide enough for any line where there is none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
 
 
 def tell(console: Console, outcome: Mapping[str, Any]) -> None:

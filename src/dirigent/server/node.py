@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -31,7 +32,7 @@ from dirigent.server.configured import Catalogs
 from dirigent.server.following import Following
 from dirigent.server.governance import Governance
 from dirigent.server.local import local_states, warm_up
-from dirigent.server.parts import client, fetcher
+from dirigent.server.outside import client, fetcher
 from dirigent.server.running import Running
 from dirigent.settings import EnvironmentSecrets, Settings
 from dirigent.telemetry.logs import LogObserver
@@ -105,6 +106,7 @@ class _Node:
         self._listen_for_signals(following, tied=listener is not None)
         warm_up(catalog, local)
         gc.collect()
+        _give_back()
         gc.freeze()  # what stands now stands for good: later collections need not walk it
         gc.set_threshold(25_000, 20, 20)  # requests leave no circles behind: looking for them all the time is waste
         announce(running)
@@ -154,3 +156,9 @@ class _Node:
             _log.warning("answers that had not ended after %.0f s were cut", _DRAIN)
         hurried.cancel()
         await draining
+
+
+def _give_back() -> None:
+    """Gives the memory that starting has left empty back to the system, where the C library can do that."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,6 +1,8 @@
-"""The parts of a node that the command line needs as well."""
+"""The reader of everything that can be configured."""
 
 from __future__ import annotations
+
+from functools import cache
 
 from dirigent.core.registry import Reader
 from dirigent.models import MODELS
@@ -8,30 +10,12 @@ from dirigent.models.providers import PROVIDERS
 from dirigent.models.steps import STEPS
 from dirigent.models.strategies import STRATEGIES
 from dirigent.models.verifiers import VERIFIERS
-from dirigent.net import Fetcher, HttpClient, Proxies
-from dirigent.net.address import harmless, public
 from dirigent.policies import POLICIES
-from dirigent.settings import Settings, proxies
 
-__all__ = ["client", "fetcher", "reader"]
-
-
-def client(settings: Settings) -> HttpClient:
-    """The HTTP client with the operator's proxies and certificate authorities."""
-    given = proxies()
-    return HttpClient(authorities=settings.ca_file, proxies=Proxies(given.http, given.https, given.exempt))
+__all__ = ["reader"]
 
 
-def fetcher(settings: Settings) -> Fetcher | None:
-    """Who fetches what callers name; None where the operator has switched that off."""
-    if settings.fetch == "off":
-        return None
-    given = proxies()
-    permits = harmless if settings.fetch == "any" else public
-    around = Proxies(given.http, given.https, given.exempt)
-    return Fetcher(permits=permits, authorities=settings.ca_file, proxies=around)
-
-
+@cache
 def reader() -> Reader:
     """The reader of all kinds, those of installed plug-ins included."""
     return Reader(registry.with_plugins() for registry in (MODELS, PROVIDERS, STEPS, STRATEGIES, VERIFIERS, POLICIES))
