@@ -9,6 +9,7 @@ import msgspec
 
 from dirigent.control.permissions import Actor
 from dirigent.core.errors import DirigentError, Finding, Invalid
+from dirigent.store.approvals import Approvals
 from dirigent.store.database import Connection, Database
 from dirigent.store.notary import Notary
 
@@ -63,6 +64,8 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     publisher: Publisher = _NoPublisher()
     notary: Notary | None = None
     """Who signs the audit; None where no key that could is in use."""
+    approvals: Approvals | None = None
+    """The questions that runs wait for; None where no runs are kept."""
 
 
 class Desk:

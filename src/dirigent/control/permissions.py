@@ -29,6 +29,8 @@ Permission = Literal[
     "usage.see",
     "alerts.see",
     "alerts.change",
+    "approvals.see",
+    "approvals.decide",
 ]
 
 _EVERYBODY = frozenset(ROLES)
@@ -55,6 +57,8 @@ PERMISSIONS: dict[Permission, frozenset[Role]] = {
     "usage.see": _EVERYBODY,
     "alerts.see": _EVERYBODY,
     "alerts.change": _CREW,
+    "approvals.see": _CREW | _WATCHERS | {"reviewer"},  # what is asked is told to those alone who may decide
+    "approvals.decide": _RULERS | {"reviewer"},
 }
 """Which roles hold a permission. What is not named is denied."""
 

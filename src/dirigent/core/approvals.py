@@ -30,6 +30,8 @@ class Question(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who may decide: roles, or members by their id or address; whoever may decide at all where nobody is named."""
     eyes: int = 1
     """How many people have to approve; one who rejects is enough."""
+    own: bool = False
+    """Whether the member who submitted the run may decide as well."""
     due: float | None = None
     """When it is overdue, in seconds since 1970."""
     escalate: tuple[str, ...] = ()

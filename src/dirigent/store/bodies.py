@@ -159,7 +159,9 @@ class Bodies:
             connection.execute(
                 text("""
                     DELETE FROM subject_keys
-                    WHERE made < :long_ago AND NOT EXISTS (SELECT 1 FROM bodies b WHERE b.key = subject_keys.id)"""),
+                    WHERE made < :long_ago AND NOT EXISTS (SELECT 1 FROM bodies b WHERE b.key = subject_keys.id)
+                    AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.key = subject_keys.id)
+                    AND NOT EXISTS (SELECT 1 FROM approval_votes v WHERE v.key = subject_keys.id)"""),
                 {"long_ago": now - _UNUSED},
             )
         return gone
