@@ -18,18 +18,21 @@ from dirigent.admin.front import Front
 from dirigent.control import OPERATIONS, Operation
 from dirigent.control.desk import Doors
 from dirigent.core.identity import Role
+from dirigent.core.journal import Entry
 from dirigent.gateway.auth import digest
 from dirigent.gateway.wire import Exchange, Server
 from dirigent.listings import Listings
 from dirigent.server.configured import Catalogs
 from dirigent.settings import EnvironmentSecrets
 from dirigent.store import Database
+from dirigent.store.approvals import Approvals
 from dirigent.store.beginning import bootstrap
 from dirigent.store.database import Connection
 from dirigent.store.notary import AuditKey, Notary
 from dirigent.store.people import Member, Tenant, hashed, keep_member, keep_password, keep_tenant, tenant_named
 from dirigent.store.pulse import bump
 from dirigent.store.schema import metadata
+from dirigent.store.vault import Vault
 from tests.journeys.node import Answered
 
 __all__ = ["PASSWORD", "Browser", "House", "house"]
@@ -47,6 +50,8 @@ class House:
         self.ahead = 0.0
         """Seconds by which the clock runs ahead."""
         self.port = 0
+        self.woken: list[tuple[str, Entry]] = []
+        """Which runs were told what by whoever decides."""
         self.front: Front
 
     def now(self) -> float:
@@ -143,7 +148,10 @@ def _keep(connection: Connection, name: str) -> None:
 def _doors(house: House) -> Doors:
     """What a node hands in."""
     keys = house.data / "keys"
+    vault = Vault(house.database, keys, clock=house.now)
+    vault.open()
     return Doors(
+        approvals=Approvals(vault, lambda _, run, entry: not house.woken.append((run, entry))),  # type: ignore[func-returns-value]
         models=lambda: ("auto", "premium"),
         publisher=Catalogs(house.data / "dirigent.yaml", Listings(), EnvironmentSecrets()),
         notary=Notary(house.database, AuditKey.within(keys), keys, clock=house.now),

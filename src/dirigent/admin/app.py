@@ -202,7 +202,9 @@ class _Around:
 
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *carried]
+                said = [*message.get("headers", ())]
+                own = {name.lower() for name, _ in said}
+                message["headers"] = [*said, *(pair for pair in carried if pair[0] not in own)]
             await send(message)
 
         await self._inner(scope, receive, sent)

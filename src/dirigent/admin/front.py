@@ -11,9 +11,11 @@ from dirigent.admin.access import Access
 from dirigent.admin.app import Admin, Live
 from dirigent.admin.bridge import Bridge
 from dirigent.admin.coming import provider_paths
+from dirigent.admin.deciding import deciding_paths
 from dirigent.admin.folder import operator_key
 from dirigent.admin.oidc import IdentityProvider
 from dirigent.admin.signing import paths
+from dirigent.control.approval_links import Links
 from dirigent.control.desk import Doors
 from dirigent.control.operation import Operation
 from dirigent.control.plane import ControlPlane
@@ -42,7 +44,10 @@ class Front:
         sessions = Sessions(database, self.plane, clock)
         key = operator_key(data)
         access = Access(key, sessions)
-        further = paths(sessions, access, data, clock)
+        further = [
+            *paths(sessions, access, data, clock),
+            *deciding_paths(Links(database, self.plane, clock)),
+        ]
         if provider is not None:
             further += provider_paths(provider, sessions, key)
         self._admin = Admin(self.plane, access, further, live)

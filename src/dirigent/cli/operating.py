@@ -49,6 +49,11 @@ _SAMPLES = {
 }
 _EXAMPLES = {
     "aliases.set": "aliases set writer --model premium --canary 3f9c2b71 --share 50",
+    "approvals.decide": "approvals decide run-3f9c2b71-7d1e --decision reject --reason 'the price is wrong'",
+    "approvals.delegate": "approvals delegate run-3f9c2b71-7d1e --to ada@example.org",
+    "approvals.list": "approvals list --mine",
+    "approvals.measure": "approvals measure --by model",
+    "approvals.show": "approvals show run-3f9c2b71-7d1e",
     "audit.list": "audit list --action 'keys.*'",
     "access.query": "access query --project sales --purpose support",
     "budgets.set": "budgets set --project sales --limit 50.00 --window month",

@@ -54,6 +54,7 @@ GROUPS = {
     "access": "See who may use which models for what.",
     "aliases": "Names that point at a revision of a model.",
     "alerts": "Rules that tell somebody when something is wrong.",
+    "approvals": "Questions to people that runs wait for.",
     "audit": "Who did what, in a chain that nobody can change unseen.",
     "budgets": "How much money may be spent.",
     "keys": "Virtual keys: issue, rotate, revoke.",

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Outcome", "Question", "Verdict"]
+from dirigent.core.errors import DirigentError
+
+__all__ = ["NotApproved", "Outcome", "Question", "Verdict"]
 
 Outcome = Literal["approved", "edited", "rejected", "expired"]
 """What came of a question. `edited` approves something else than was proposed; `expired`: nobody answered."""
@@ -61,3 +63,9 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     def accepted(self) -> bool:
         """Whether the run may go on with the answer."""
         return self.outcome in ("approved", "edited") or (self.outcome == "expired" and self.answer is not None)
+
+
+class NotApproved(DirigentError):
+    """People have said no, or nobody has decided in time."""
+
+    code = "not_approved"
