@@ -69,7 +69,7 @@ def verdicts(served: House) -> list[Verdict | None]:
 
 def test_whoever_may_decide_gets_a_letter_of_their_own_and_is_told_once(served: House) -> None:
     for role in ("reviewer", "viewer", "owner"):
-        served.member(role)  # type: ignore[arg-type]
+        served.member(role)
 
     letters = ask(served, Question("Köhler's offer", proposal=QUOTE))
     now = int(served.now() * 1000)

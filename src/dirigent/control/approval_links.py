@@ -31,7 +31,8 @@ class Links:
     async def show(self, token: str, request: str = "") -> ApprovalShown:
         """The question. Raises Unauthenticated where the link opens nothing, and what `approvals.show` raises."""
         actor, approval = await self._actor(token)
-        return await self._perform("approvals.show", actor, ApprovalAsked(approval), request)
+        shown: ApprovalShown = await self._perform("approvals.show", actor, ApprovalAsked(approval), request)
+        return shown
 
     async def decide(self, token: str, order: Decide, request: str = "") -> Decision:
         """Decides it, and uses the link up. Raises as `show` and `approvals.decide` do."""
