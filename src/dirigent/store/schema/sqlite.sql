@@ -1,4 +1,4 @@
--- 0005_records
+-- 0006_approvals
 -- Written by `make schema` from the steps in store/migrations;
 
 CREATE TABLE alembic_version (
@@ -441,7 +441,86 @@ CREATE TABLE usage_people (
 )
  WITHOUT ROWID;
 
-INSERT INTO alembic_version (version_num) VALUES ('0005_records');
+CREATE TABLE approvals (
+	id TEXT NOT NULL,
+	tenant TEXT NOT NULL,
+	run TEXT NOT NULL,
+	path TEXT NOT NULL,
+	model TEXT NOT NULL,
+	project TEXT NOT NULL,
+	purpose TEXT,
+	submitter TEXT,
+	own INTEGER NOT NULL,
+	eyes INTEGER NOT NULL,
+	asked BIGINT NOT NULL,
+	due BIGINT,
+	ends BIGINT,
+	escalated BIGINT,
+	looks BIGINT,
+	tells BIGINT,
+	version INTEGER NOT NULL,
+	seeded INTEGER NOT NULL,
+	outcome TEXT,
+	decided BIGINT,
+	decided_by TEXT,
+	edited INTEGER,
+	"key" TEXT,
+	sealed BLOB,
+	CONSTRAINT approvals_key PRIMARY KEY (id)
+);
+
+CREATE INDEX approvals_by_key ON approvals ("key");
+
+CREATE INDEX approvals_by_run ON approvals (run);
+
+CREATE INDEX approvals_by_tenant_decided ON approvals (tenant, decided);
+
+CREATE INDEX approvals_look ON approvals (looks) WHERE looks IS NOT NULL;
+
+CREATE INDEX approvals_open ON approvals (tenant, asked) WHERE outcome IS NULL;
+
+CREATE INDEX approvals_tell ON approvals (tells) WHERE tells IS NOT NULL;
+
+CREATE TABLE approval_deciders (
+	approval TEXT NOT NULL,
+	who TEXT NOT NULL,
+	since BIGINT NOT NULL,
+	manner TEXT NOT NULL,
+	told BIGINT,
+	CONSTRAINT approval_deciders_key PRIMARY KEY (approval, who),
+	CONSTRAINT approval_deciders_of_approvals FOREIGN KEY(approval) REFERENCES approvals (id) ON DELETE CASCADE
+);
+
+CREATE INDEX approval_deciders_by_who ON approval_deciders (who);
+
+CREATE TABLE approval_votes (
+	approval TEXT NOT NULL,
+	number INTEGER NOT NULL,
+	member TEXT NOT NULL,
+	version INTEGER NOT NULL,
+	outcome TEXT NOT NULL,
+	at BIGINT NOT NULL,
+	"key" TEXT,
+	sealed BLOB,
+	CONSTRAINT approval_votes_key PRIMARY KEY (approval, number),
+	CONSTRAINT approval_votes_of_approvals FOREIGN KEY(approval) REFERENCES approvals (id) ON DELETE CASCADE
+);
+
+CREATE INDEX approval_votes_by_key ON approval_votes ("key");
+
+CREATE TABLE approval_links (
+	digest BLOB NOT NULL,
+	approval TEXT NOT NULL,
+	member TEXT NOT NULL,
+	expires BIGINT NOT NULL,
+	used BIGINT,
+	CONSTRAINT approval_links_key PRIMARY KEY (digest),
+	CONSTRAINT approval_links_of_approvals FOREIGN KEY(approval) REFERENCES approvals (id) ON DELETE CASCADE
+);
+
+CREATE INDEX approval_links_by_approval ON approval_links (approval);
+
+INSERT INTO alembic_version (version_num) VALUES ('0006_approvals');
 
 INSERT INTO downgrades (revision, "before", statements) VALUES ('0001_people', NULL, '["DROP TABLE downgrades","DROP TABLE pulse","DROP TABLE sign_in_failures","DROP TABLE sessions","DROP TABLE rates","DROP TABLE allowances","DROP TABLE purposes","DROP TABLE virtual_keys","DROP TABLE members","DROP TABLE projects","DROP TABLE tenants"]');
 
@@ -452,3 +531,5 @@ INSERT INTO downgrades (revision, "before", statements) VALUES ('0003_revisions'
 INSERT INTO downgrades (revision, "before", statements) VALUES ('0004_audit', '0003_revisions', '["DROP TABLE bodies","DROP TABLE shredded_subjects","DROP TABLE subject_keys","DROP TABLE key_epochs","DROP TABLE drained","DROP TABLE audit_checkpoints","DROP TABLE audit_heads","DROP TABLE audit_entries"]');
 
 INSERT INTO downgrades (revision, "before", statements) VALUES ('0005_records', '0004_audit', '["DROP TABLE usage_people","DROP TABLE usage_rollups","DROP TABLE records","DROP TABLE record_words"]');
+
+INSERT INTO downgrades (revision, "before", statements) VALUES ('0006_approvals', '0005_records', '["DROP TABLE approval_links","DROP TABLE approval_votes","DROP TABLE approval_deciders","DROP TABLE approvals"]');
