@@ -14,9 +14,18 @@ settings.register_profile("test", deadline=None, derandomize=True)
 settings.register_profile("prove", deadline=None, max_examples=2_000, print_blob=True)
 
 
+_LONGEST = {"test_ledger_machine.py", "test_fuzz.py", "test_house.py"}
+"""Files that come first, since one that takes minutes and comes last is waited for by all who are done."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Chooses how Hypothesis plays by which tests were asked for."""
     settings.load_profile("prove" if config.getoption("markexpr") == "prove" else "test")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first; the rest keep their order."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
 
 
 @pytest.fixture(scope="session")
