@@ -100,7 +100,7 @@ def test_a_stream_that_breaks_off_is_an_error_and_what_came_before_it_stays(
 
 
 @pytest.mark.parametrize("size", [1, 7, 65536])
-@every(lambda golden: golden.broken.keys() - golden.unwatched)
+@every(lambda golden: sorted(golden.broken.keys() - golden.unwatched))
 def test_verbatim_it_is_the_same_error_and_never_passed_on(golden: Exchanges, name: str, size: int) -> None:
     kind, words, before = golden.broken[name]
     witness = golden.dialect.witness(hide_usage=True)
