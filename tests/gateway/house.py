@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 
 from dirigent.conductor import Conductor
+from dirigent.core.aliases import Alias
+from dirigent.core.canonical import revision_of
 from dirigent.core.catalog import publishable
 from dirigent.core.errors import Unavailable
 from dirigent.core.events import Answer, Finished, TextDelta
 from dirigent.core.identity import Principal
 from dirigent.core.messages import Request, Task
 from dirigent.core.model import Model
-from dirigent.core.ports import Embedder, HttpAnswer, HttpCall, LocalSpeech, Origin, Replays, Timeouts
+from dirigent.core.ports import Archive, Embedder, HttpAnswer, HttpCall, LocalSpeech, Origin, Replays, Rights, Timeouts
 from dirigent.core.registry import Reader, Registry
 from dirigent.core.run import Run
 from dirigent.dialects.dialect import Dialect
@@ -33,6 +35,7 @@ from dirigent.models.providers.provider import Address, Provider, origin_and_pat
 from dirigent.models.strategies import STRATEGIES
 from dirigent.net import HttpClient
 from dirigent.policies import POLICIES
+from dirigent.server.shelf import Shelf
 from tests.world import World
 
 __all__ = ["House", "chat", "house", "until"]
@@ -149,6 +152,9 @@ class House:
         self._http.close()
 
 
+_ANNA = Principal("acme", "sales", "a")
+
+
 @asynccontextmanager
 async def house(
     models: dict[str, Any],
@@ -159,13 +165,20 @@ async def house(
     embedder: Embedder | None = None,
     speech: LocalSpeech | None = None,
     defaults: dict[str, str] | None = None,
+    before: Mapping[str, Any] | None = None,
+    aliases: Callable[[str, str], Sequence[Alias]] = lambda *_: (),
+    rights: Rights | None = None,
+    archive: Archive | None = None,
+    anna: Principal = _ANNA,
 ) -> AsyncGenerator[House, None]:
+    """A gateway; `aliases` is given the present revision and the one in which the models were as `before`."""
     world = World({}, {})
     ports = world.ports
     if embedder is not None:
         ports = msgspec.structs.replace(ports, embedder=embedder)
     if speech is not None:
         ports = msgspec.structs.replace(ports, speech=speech)
+    ports = msgspec.structs.replace(ports, archive=archive)
     reader = Reader(
         (
             Registry(Model, [*MODELS.kinds.values(), Stumbling, Thinking, Flooding]),
@@ -176,8 +189,17 @@ async def house(
     )
     document = {"models": models, "providers": providers or {}, "defaults": defaults}
     catalog = publishable(document, reader, ports.listings, ports.secrets, Provider)
-    conductor, dialect, recent = Conductor(catalog, ports), OpenAIChat(), Recent()
-    keys = Keys.of({"anna": Principal("acme", "sales", "a"), "bert": Principal("other", "hr", "b")})
+    published: dict[str, Mapping[str, Any]] = {catalog.revision: document}
+    earlier: Mapping[str, Any] = {**document, "models": before} if before is not None else document
+    published[revision_of(earlier)] = earlier
+    shelf = Shelf(
+        lambda letters: next((name, each) for name, each in published.items() if name.startswith(letters)),
+        lambda each: publishable(each, reader, ports.listings, ports.secrets, Provider),
+        ports,
+    )
+    conductor, dialect, recent = Conductor(catalog, ports, rights, editions=shelf), OpenAIChat(), Recent()
+    conductor.point({alias.name: alias for alias in aliases(catalog.revision, revision_of(earlier))})
+    keys = Keys.of({"anna": anna, "bert": Principal("other", "hr", "b")})
     paths = routes(conductor, dialect, recent, dict, quiet=quiet, replays=replays)
     gateway = Gateway(conductor, keys, paths, dialect, recent)
     server = Server(gateway.take, refusal=gateway.refusal)

@@ -55,6 +55,7 @@ GROUPS = {
     "aliases": "Names that point at a revision of a model.",
     "alerts": "Rules that tell somebody when something is wrong.",
     "approvals": "Questions to people that runs wait for.",
+    "bodies": "Texts that are kept.",
     "audit": "Who did what, in a chain that nobody can change unseen.",
     "budgets": "How much money may be spent.",
     "keys": "Virtual keys: issue, rotate, revoke.",

@@ -8,7 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dirigent.control import aliases, allowances, approvals, audit, keys, people, purposes, rates, records, revisions
+from dirigent.control import (
+    aliases,
+    allowances,
+    approvals,
+    audit,
+    bodies,
+    keys,
+    people,
+    purposes,
+    rates,
+    records,
+    revisions,
+)
 from dirigent.control.desk import Desk, Doors
 from dirigent.control.operation import Operation, gathered, operation
 
@@ -20,6 +32,7 @@ OPERATIONS: Mapping[str, Operation[Any, Any]] = gathered(
         allowances,
         approvals,
         audit,
+        bodies,
         keys,
         people,
         purposes,

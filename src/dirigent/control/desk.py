@@ -10,6 +10,7 @@ import msgspec
 from dirigent.control.permissions import Actor
 from dirigent.core.errors import DirigentError, Finding, Invalid
 from dirigent.store.approvals import Approvals
+from dirigent.store.archive import Archive
 from dirigent.store.database import Connection, Database
 from dirigent.store.notary import Notary
 
@@ -66,6 +67,8 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     """Who signs the audit; None where no key that could is in use."""
     approvals: Approvals | None = None
     """The questions that runs wait for; None where no runs are kept."""
+    archive: Archive | None = None
+    """Where texts are kept; None where none are."""
 
 
 class Desk:

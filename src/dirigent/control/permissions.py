@@ -26,6 +26,8 @@ Permission = Literal[
     "audit.see",
     "audit.anchor",
     "runs.see",
+    "bodies.see",
+    "bodies.erase",
     "usage.see",
     "alerts.see",
     "alerts.change",
@@ -54,6 +56,8 @@ PERMISSIONS: dict[Permission, frozenset[Role]] = {
     "audit.see": _WATCHERS,
     "audit.anchor": _WATCHERS,
     "runs.see": _CREW | _WATCHERS | {"reviewer"},  # who asked what when: personal data
+    "bodies.see": frozenset({"owner", "privacy_officer", "reviewer"}),  # not for those who run the machines
+    "bodies.erase": frozenset({"owner", "privacy_officer"}),
     "usage.see": _EVERYBODY,
     "alerts.see": _EVERYBODY,
     "alerts.change": _CREW,

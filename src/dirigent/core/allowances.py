@@ -37,7 +37,8 @@ __all__ = [
 
 Unit = Literal["money", "requests", "tokens", "calls"]
 """What is counted; `calls` are those in progress at once, which are given back when they end."""
-Level = Literal["tenant", "project", "purpose", "member", "key", "model"]
+Level = Literal["tenant", "project", "purpose", "member", "key", "model", "run"]
+"""Whose it is; `run` is given by a model to what it asks, and never set by a person."""
 Rates = Callable[[str, str, str], Fraction | None]
 """In which tenant, from and to which currency: how much of the latter one unit of the former is worth, exactly; None
 where nobody knows."""
@@ -54,7 +55,9 @@ class Allowance(msgspec.Struct, frozen=True):
     most: int
     """Nano-units of `currency`, or a count."""
     window: Window = "total"
-    """Calendar windows in `zone`; a week begins on Monday. Calls have none: they count while they last."""
+    """Calendar windows in `zone`; a week begins on Monday. Calls have none: they count while they last.
+
+    Under `run` each run counts for itself: that is done by its allotment, and no ledger hears of it."""
     zone: str = "UTC"
     """An IANA time zone."""
     currency: str = ""
@@ -150,20 +153,24 @@ def refusal(allowance: Allowance, left: int, need: int, resets: float | None, no
     """Why a call that needs more than is left was refused, in words for whoever asked."""
     until = "" if resets is None else f", until {datetime.fromtimestamp(resets, UTC):%Y-%m-%d %H:%M} UTC"
     whose, left = f"the {allowance.level} {allowance.subject}", max(0, left)
+    error: Denied
     if allowance.unit == "money":
         rest, need_, most = (Money(nano, allowance.currency) for nano in (left, need, allowance.most))
-        return BudgetExceeded(
+        error = BudgetExceeded(
             f"the budget of {whose} has {rest} left of {most}{until}, and this call may cost {need_}",
             level=allowance.level,
             subject=allowance.subject,
             resets=resets,
         )
+        error.rule = f"the budget of {whose}"
+        return error
     if allowance.unit == "calls":
         return LimitExceeded(f"{whose} may have {allowance.most} calls in progress at once", retry_after=1.0)
     error = LimitExceeded(
         f"{whose} has {left} of {allowance.most} {allowance.unit} left{until}, and this call needs {need}",
         retry_after=None if resets is None else max(0.0, resets - now),
     )
+    error.rule = f"the limit of {allowance.most} {allowance.unit} of {whose}"
     if need > allowance.most or resets is None:
         error.retry_after = None  # no window will ever be large enough
     return error

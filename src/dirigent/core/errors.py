@@ -117,6 +117,8 @@ class Denied(DirigentError):
     """The caller is known, but may not do this."""
 
     code = "forbidden"
+    rule: str = ""
+    """The rule that said so, in our own words alone; empty where the message has no others either."""
 
 
 class Unauthenticated(Denied):

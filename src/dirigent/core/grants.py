@@ -38,7 +38,19 @@ class Grant:
     It is worked out once from the rules of the moment and kept for as long as these stand, so its rulings are too.
     """
 
-    __slots__ = ("_asked", "_of_models", "_reached", "allowances", "purpose", "scopes")
+    __slots__ = (
+        "_asked",
+        "_asked_as",
+        "_of_models",
+        "_per_run",
+        "_reached",
+        "allots",
+        "allowances",
+        "keeps",
+        "per_run",
+        "purpose",
+        "scopes",
+    )
 
     def __init__(
         self,
@@ -49,11 +61,19 @@ class Grant:
     ) -> None:
         self.purpose = purpose
         """None where the node keeps no register of purposes."""
+        self.keeps = purpose.retention.bodies if purpose is not None else 0
+        """Days for which what is asked and answered is kept; 0 for not at all."""
         self.scopes = tuple(scopes)
-        self.allowances = tuple(allowances)
+        self.allowances = tuple(each for each in allowances if each.window != "run")
         """All that a call on this grant is counted against, those of single models aside."""
-        self._of_models = of_models
+        self.per_run = tuple(each for each in allowances if each.window == "run")
+        """The same for each run by itself."""
+        self._per_run = _split(of_models, per_run=True)
+        self.allots = bool(self.per_run or self._per_run)
+        """Whether there is anything that each run counts for itself."""
+        self._of_models = _split(of_models, per_run=False) if self._per_run else of_models
         self._asked: dict[str, Ruling] = {}
+        self._asked_as: dict[tuple[str, str], Ruling] = {}
         self._reached: dict[tuple[str, str | None, bool], Ruling] = {}
 
     def may_ask(self, name: str) -> Ruling:
@@ -63,6 +83,18 @@ class Grant:
             ruling = self._ask(name)
             if len(self._asked) < _MOST:
                 self._asked[name] = ruling
+        return ruling
+
+    def may_ask_as(self, alias: str, name: str) -> Ruling:
+        """Whether a caller may ask the model `name` by its alias: each level permits the one or the other.
+
+        What denies either denies both.
+        """
+        ruling = self._asked_as.get((alias, name))
+        if ruling is None:
+            ruling = self._ask(alias, name)
+            if len(self._asked_as) < _MOST:
+                self._asked_as[alias, name] = ruling
         return ruling
 
     def may_reach(self, name: str, region: str | None, *, leaf: bool = True) -> Ruling:
@@ -81,14 +113,19 @@ class Grant:
         of_model = self._of_models.get(name)
         return self.allowances if of_model is None else self.allowances + of_model
 
-    def _ask(self, name: str) -> Ruling:
-        if (denial := self._denial(name)) is not None:
+    def allotted(self, name: str) -> tuple[Allowance, ...]:
+        """What each run has for its calls to the deployment of this name, besides what it has for all of them."""
+        return self._per_run.get(name, ())
+
+    def _ask(self, *names: str) -> Ruling:
+        """Whether each level permits one of these names, and none denies any."""
+        if (denial := next(filter(None, map(self._denial, names)), None)) is not None:
             return denial
         permitted = ""
         for scope in self.scopes:
-            pattern = _matching(name, scope.models)
+            pattern = next(filter(None, (_matching(name, scope.models) for name in names)), None)
             if pattern is None:
-                return Ruling(permitted=False, rule=f"{scope.of} permits no model {name!r}")
+                return Ruling(permitted=False, rule=f"{scope.of} permits no model {' or '.join(map(repr, names))}")
             permitted = f"{scope.of} permits {pattern!r}"
         return Ruling(permitted=bool(self.scopes), rule=permitted or "no rule permits anything")
 
@@ -114,9 +151,17 @@ class Grant:
         return None
 
 
-OPEN = Grant(None, (Scope("this node"),))
-"""What everybody may do where nobody has set up any rule."""
+def _split(of_models: Mapping[str, tuple[Allowance, ...]], *, per_run: bool) -> Mapping[str, tuple[Allowance, ...]]:
+    found = {
+        name: tuple(each for each in allowances if (each.window == "run") is per_run)
+        for name, allowances in of_models.items()
+    }
+    return {name: allowances for name, allowances in found.items() if allowances}
 
 
 def _matching(name: str, patterns: Sequence[str]) -> str | None:
     return next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
+
+
+OPEN = Grant(None, (Scope("this node"),))
+"""What everybody may do where nobody has set up any rule."""

@@ -6,7 +6,25 @@ import msgspec
 
 from dirigent.core.usage import Money
 
-__all__ = ["Served"]
+__all__ = ["Refused", "Served"]
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A request that a rule has refused: who was refused what by which rule, never a word of its content."""
+
+    at: float
+    """In seconds since 1970."""
+    run: str
+    code: str
+    rule: str
+    """In words; what the caller wrote stands in none of them."""
+    tenant: str | None = None
+    """None where the request came with no valid key."""
+    key: str | None = None
+    purpose: str | None = None
+    model: str | None = None
+    """The name that was asked for, where there is one of that name."""
+    revision: str | None = None
 
 
 class Served(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Protocol
 
 import msgspec
 
-from dirigent.core.allowances import Allowance, Charge
+from dirigent.core.allowances import Allowance, Charge, Rates, no_rates
 from dirigent.core.errors import Failed
 from dirigent.core.events import Event
 from dirigent.core.grants import Grant
@@ -25,6 +25,7 @@ from dirigent.core.usage import Price, Usage
 
 __all__ = [
     "Affinity",
+    "Archive",
     "Breaker",
     "Cache",
     "Capability",
@@ -57,6 +58,7 @@ __all__ = [
     "Replays",
     "Reservation",
     "Rights",
+    "Said",
     "Seconds",
     "Secret",
     "Secrets",
@@ -608,6 +610,29 @@ class Observer(Protocol):
         ...
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What was asked and answered in one run, where its purpose keeps that."""
+
+    tenant: str
+    run: str
+    at: float
+    """When it was over, in seconds since 1970."""
+    days: int
+    """For how long it is kept."""
+    asked: bytes
+    answered: bytes
+    subject: str = ""
+    """Whom it is about, as the caller named them; empty where nobody is named."""
+
+
+class Archive(Protocol):
+    """Where texts are kept. Each is sealed before it leaves this process, and nobody waits for that."""
+
+    def keep(self, said: Said) -> None:
+        """Takes what was said in one run."""
+        ...
+
+
 class Replay(msgspec.Struct, frozen=True):
     """An answer to a request with an idempotency key, as it was written."""
 
@@ -699,3 +724,7 @@ class Ports(msgspec.Struct, frozen=True):
     """None where no run outlives this process."""
     files: Files | None = None
     """None where runs have no files."""
+    archive: Archive | None = None
+    """None where nothing of what is asked and answered is kept."""
+    rates: Rates = no_rates
+    """What currencies are worth, for what is counted with a run."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from dirigent.core.allotment import Allotment
 from dirigent.core.bounds import Bounds
 from dirigent.core.decision import Decision
 from dirigent.core.errors import DirigentError, Forbidden, Overrun
@@ -159,6 +160,7 @@ class Record:
     """What a run did, for headers, logs and explanations. All nested asks of one run write into the same record."""
 
     __slots__ = (
+        "alias",
         "attempts",
         "content_type",
         "cost",
@@ -179,6 +181,8 @@ class Record:
         self.started = time()
         self.tries = tries
         """How many more providers may be asked, nested models and repetitions included."""
+        self.alias: str | None = None
+        """The name by which the caller asked, where it is an alias of the model with which the run begins."""
         self.decisions: list[Decision] = []
         self.attempts: list[Attempt] = []
         self.deployment: str | None = None
@@ -274,6 +278,7 @@ class Run:
     """One answer in progress. Models reach other models, and everything else, through it alone."""
 
     __slots__ = (
+        "allotment",
         "asked",
         "asker",
         "backed",
@@ -331,6 +336,8 @@ class Run:
         """Whether somebody else steps in if this one fails: then there is no use in trying again."""
         self.insists = False
         """Whether it has to be this one: then it is asked even while it rests and another request is trying it."""
+        self.allotment: Allotment | None = Allotment(id, grant.per_run, rates=ports.rates) if grant.allots else None
+        """What it may use up by itself; None where nothing bounds that."""
         self.asker: Run | None = None
         """On behalf of which model's run this one asks."""
         self.started = monotonic()
@@ -362,6 +369,21 @@ class Run:
             child.backed = backed or self.backed
             child.insists = not child.backed
         return self.catalog.answering(name).answer(request, child)
+
+    def within(self, money: Money) -> Run:
+        """This run, of which all that is asked through it costs so much at most: spent there is spent here as well.
+
+        What would exceed it is refused with BudgetExceeded of the level `run`, before anybody is asked. What is spent
+        of it stands in its `allotment`.
+        """
+        part = self._copied(self.model, self.depth)
+        part.asker, part.backed, part.insists = self.asker, self.backed, self.insists
+        if self.asked is None:
+            self.asked = {}
+        part.asked = self.asked  # what is asked here and there has places of its own
+        whole = self.allotment if self.allotment is not None else Allotment(self.id, rates=self.ports.rates)
+        part.allotment = whole.within(money)
+        return part
 
     async def explain(self, name: str, request: Request) -> Sequence[Decision]:
         """The decisions that `name` would take on `request`, nested ones after it; nobody is asked."""
@@ -402,12 +424,8 @@ class Run:
             )
         if monotonic() >= self.deadline:
             raise Overrun(f"the run's time is used up; {name!r} was not asked")
-        child = Run(self.id, name, self.catalog, self.ports, self.principal, 0.0, self.priority)
-        child.purpose, child.grant, child.sticky, child.trace = self.purpose, self.grant, self.sticky, self.trace
+        child = self._copied(name, self.depth + 1)
         child.backed, child.insists, child.asker = self.backed, self.insists, self
-        child.started, child.deadline, child.depth = self.started, self.deadline, self.depth + 1
-        child.record = self.record
-        child.logbook, child.place, child.bounds = self.logbook, self.place, self.bounds
         return child
 
     def _apart(self, name: str) -> str:
@@ -469,3 +487,11 @@ class Run:
         child.place = f"{self.place}/{key}" if self.place else key
         child.record = Record()
         return child
+
+    def _copied(self, name: str, depth: int) -> Run:
+        copy = Run(self.id, name, self.catalog, self.ports, self.principal, 0.0, self.priority)
+        copy.purpose, copy.grant, copy.sticky, copy.trace = self.purpose, self.grant, self.sticky, self.trace
+        copy.started, copy.deadline, copy.depth = self.started, self.deadline, depth
+        copy.record, copy.allotment = self.record, self.allotment
+        copy.logbook, copy.place, copy.bounds = self.logbook, self.place, self.bounds
+        return copy

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 __all__ = ["Span", "Window", "span_at", "zone_of"]
 
-Window = Literal["minute", "hour", "day", "week", "month", "total"]
+Window = Literal["minute", "hour", "day", "week", "month", "total", "run"]
+"""Each run counts for itself under `run`, from its beginning to its end."""
 _SECONDS = {"minute": 60, "hour": 3600}
 
 
@@ -34,7 +35,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 def span_at(window: Window, zone: str, now: float) -> Span:
     """The window that the instant `now`, in seconds since 1970, lies in. Raises ValueError where the zone is none."""
-    if window == "total":
+    if window in {"total", "run"}:
         return Span(0, None)
     place = zone_of(zone)
     if window in _SECONDS:

@@ -11,6 +11,7 @@ from dirigent.core.events import Answer, Event, Verbatim, folded
 from dirigent.core.messages import Request
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.call import Call, Endpoint
+from dirigent.gateway.copying import Copying
 from dirigent.gateway.keeping import begin, ping, writer_for
 from dirigent.gateway.once import KEY, Once
 
@@ -30,7 +31,9 @@ def answering(dialect: Dialect, conductor: Conductor, once: Once, quiet: float) 
         request, run = call.request, call.run
         if request is None or run is None:  # else the straight way has come so far
             request = _read(call, dialect, conductor)
-            run = call.open(request.model)
+            run = await call.opened(request)
+        if call.copy is not None:
+            call.exchange = Copying(call.exchange, call.copy)
         if request.stream:
             async with aclosing(conductor.answer(request, run)) as events:
                 await _streamed(call, request, dialect, events, quiet)
@@ -78,7 +81,7 @@ def counting(dialect: Dialect, conductor: Conductor) -> Endpoint:
 
     async def endpoint(call: Call) -> None:
         request = _read(call, dialect, conductor)
-        tokens = await conductor.count(request, call.open(request.model))
+        tokens = await conductor.count(request, await call.opened(request))
         call.status = 200
         call.exchange.respond(200, call.headers(dialect.content_type), dialect.write_count(tokens))
 

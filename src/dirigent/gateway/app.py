@@ -11,13 +11,15 @@ from time import time
 from typing import Any, Protocol
 
 from dirigent.conductor import Conductor
+from dirigent.core.editions import NotAtHand
 from dirigent.core.errors import DirigentError
 from dirigent.core.identity import Principal
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.auth import Keys
 from dirigent.gateway.call import Call, Endpoint, Route, Served
+from dirigent.gateway.copying import Copy
 from dirigent.gateway.errors import WireFault
-from dirigent.gateway.express import Express
+from dirigent.gateway.express import CopyingExpress, Express
 from dirigent.gateway.faces import Faces
 from dirigent.gateway.wire import Exchange
 
@@ -150,10 +152,13 @@ class Gateway:
             if not request.model:
                 request = self._conductor.named(request)
             call.request = request
-            run = call.open(request.model)
+            run = call.open(request)
             passage = self._conductor.passage(request, run)
-            if passage is not None and Express(self, call, route, request, passage).sent(run.ports.http):
+            way = Express if call.copy is None else CopyingExpress
+            if passage is not None and way(self, call, route, request, passage).sent(run.ports.http):
                 return None
+        except NotAtHand:
+            return self._handle(call, route)
         except DirigentError as error:
             self.refuse(call, error, route)
             return None
@@ -221,9 +226,22 @@ class Gateway:
 
     def _note(self, call: Call) -> None:
         self._live.pop(call.run_id, None)
+        observer = self._conductor.ports.observer
+        if call.denied is not None:
+            observer.observe(call.refused(call.denied))
+        if call.copy is not None:
+            self._keep(call, call.copy)
         served = call.served()
         self._recent.note(served)
-        self._conductor.ports.observer.observe(served)
+        observer.observe(served)
+
+    def _keep(self, call: Call, copy: Copy) -> None:
+        archive, run = self._conductor.ports.archive, call.run
+        if archive is None or run is None:
+            return
+        said = copy.said(run, call.caller.headers, call.caller.body)
+        if said is not None:
+            archive.keep(said)
 
     def _fail(self, call: Call, route: Route | None) -> None:
         _log.exception("the request %s failed on a fault of our own", call.request_id)

@@ -11,13 +11,16 @@ from typing import Any
 import msgspec
 
 from dirigent.conductor import Conductor
-from dirigent.core.errors import DirigentError, Invalid
+from dirigent.core.editions import NotAtHand
+from dirigent.core.errors import Denied, DirigentError, Invalid
 from dirigent.core.identity import Principal, Priority
 from dirigent.core.messages import Request
-from dirigent.core.observations import Served
+from dirigent.core.observations import Refused, Served
+from dirigent.core.purposes import GENERAL
 from dirigent.core.run import MAX_TRIES, Run
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.auth import Keys
+from dirigent.gateway.copying import Copy
 from dirigent.gateway.errors import headers_of, shape_of
 from dirigent.gateway.headers import told, trace_of, tries_of
 from dirigent.gateway.wire import Exchange, Exchanging
@@ -35,10 +38,13 @@ class Call:
     __slots__ = (
         "_conductor",
         "_keys",
+        "asked",
         "began",
         "broken_off",
         "caller",
         "code",
+        "copy",
+        "denied",
         "exchange",
         "first_token",
         "principal",
@@ -65,7 +71,13 @@ class Call:
         self.principal: Principal | None = None
         self.request: Request | None = None
         """What was asked, once it is read."""
+        self.asked: str | None = None
+        """The name that was asked for, once it is read."""
         self.run: Run | None = None
+        self.copy: Copy | None = None
+        """What is copied of it, where its purpose keeps that."""
+        self.denied: Denied | None = None
+        """The rule that has refused it."""
         self.status = 0
         self.code: str | None = None
         self.first_token: float | None = None
@@ -99,23 +111,35 @@ class Call:
         purpose = self.exchange.headers.get(b"x-dirigent-purpose")
         return purpose.decode("latin-1") if purpose is not None else None
 
-    def open(self, model: str) -> Run:
-        """The run of this request. Raises Invalid where one of our own headers cannot be read."""
+    async def opened(self, request: Request) -> Run:
+        """The run of a request, once the revision that it asks for is ready. Raises as `open` does."""
+        try:
+            return self.open(request)
+        except NotAtHand as missing:
+            await self._conductor.make_ready(missing)
+        return self.open(request)
+
+    def open(self, request: Request) -> Run:
+        """The run of a request. Raises Invalid where one of our own headers cannot be read, and as a conductor does."""
         headers = self.exchange.headers
+        self.asked = request.model
         priority = headers.get(b"x-dirigent-priority")
         if priority is not None and priority not in _PRIORITIES:
             raise Invalid("x-dirigent-priority: one of critical, normal, bulk", param="x-dirigent-priority")
         sticky = headers.get(b"x-dirigent-subject") or headers.get(b"x-dirigent-transaction")
         self.run = self._conductor.open(
             self.run_id,
-            model,
+            request.model,
             self.principal or self.authenticate(),
             priority=_PRIORITIES[priority] if priority is not None else "normal",
             purpose=self.purpose,
             sticky=sticky.decode("latin-1") if sticky is not None else None,
             trace=trace_of(headers) if b"traceparent" in headers else None,
             tries=tries_of(headers) if b"x-stainless-retry-count" in headers else MAX_TRIES,
+            request=request,
         )
+        if self.run.grant.keeps and self._conductor.ports.archive is not None:
+            self.copy = Copy(self.run.grant.keeps)
         return self.run
 
     def headers(self, content_type: str) -> list[tuple[str, str]]:
@@ -143,6 +167,8 @@ class Call:
         """Answers with the error, in the stream where one has begun."""
         shape, exchange = shape_of(error), self.exchange
         self.status, self.code = shape.status, error.code
+        if isinstance(error, Denied):
+            self.denied = error
         body = dialect.write_error(error, shape.status, shape.kind, self.request_id)
         if not exchange.started:
             exchange.respond(shape.status, self.headers(dialect.content_type) + headers_of(error, shape), body)
@@ -181,7 +207,7 @@ class Call:
             principal.project,
             principal.key,
             self.exchange.path,
-            run.model,
+            record.alias or run.model,
             record.deployment,
             record.route if record.decisions else None,
             run.catalog.revision,
@@ -200,6 +226,33 @@ class Call:
             usage.cached_input_tokens if usage is not None else 0,
             usage.reasoning_tokens if usage is not None else 0,
             usage is not None and usage.estimated,
+        )
+
+    def refused(self, denied: Denied) -> Refused:
+        """What is to be said of it where a rule has refused it."""
+        run, principal, asked = self.run, self.principal, self.asked
+        rule = denied.rule or denied.message
+        model: str | None = None
+        purpose: str | None = None
+        if asked is not None and self._conductor.knows(asked):
+            model = asked
+        elif asked is not None:
+            rule = rule.replace(repr(asked), "it")
+        if principal is not None:
+            may, named = principal.purposes or (GENERAL,), self.purpose
+            purpose = run.purpose if run is not None else may[0] if named is None else named if named in may else None
+            if named is not None and named not in may:
+                rule = rule.replace(repr(named), "it")
+        return Refused(
+            time(),
+            self.run_id,
+            denied.code,
+            rule,
+            principal.tenant if principal is not None else None,
+            principal.key if principal is not None else None,
+            purpose,
+            model,
+            run.catalog.revision if run is not None else self._conductor.catalog.revision,
         )
 
     def _transaction(self) -> str | None:

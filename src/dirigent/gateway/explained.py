@@ -35,9 +35,9 @@ class Explain:
         request = self._request(call.exchange.body)
         if not request.model:
             request = self._conductor.named(request)
-        run = call.open(request.model)
+        run = await call.opened(request)
         decisions = await self._conductor.explain(request, run)
-        respond(call, _explained(request.model, decisions))
+        respond(call, _explained(run.model, decisions))
 
     def _request(self, body: bytes) -> Request:
         try:

@@ -18,7 +18,7 @@ from dirigent.gateway.call import Call, Route
 from dirigent.gateway.heads import head_of_answer
 from dirigent.gateway.keeping import ping
 
-__all__ = ["Express", "Way"]
+__all__ = ["CopyingExpress", "Express", "Way"]
 
 _MOST = 64 * 1024 * 1024
 """Bytes of a whole answer; the general way reads no more either."""
@@ -138,12 +138,7 @@ class Express:
             if passage.stream:
                 self._end_stream(b"".join(pieces))
                 return
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            passage.whole(body)
-            call = self._call
-            call.status = 200
-            self._exchange.respond_as(head_of_answer(call, self._route.dialect), body)
-            self._way.close(call)
+            self._whole(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         except DirigentError as error:
             self._broke(error)
         except Exception:  # noqa: BLE001
@@ -163,6 +158,13 @@ class Express:
         """Whether a stream begins here, and no whole answer in its place: some servers do not stream their errors."""
         self._streams = self._status == 200 and self._passage.stream and not self._pieces and not data.startswith(b"{")
         return self._streams
+
+    def _whole(self, body: bytes) -> None:
+        self._passage.whole(body)
+        call = self._call
+        call.status = 200
+        self._exchange.respond_as(head_of_answer(call, self._route.dialect), body)
+        self._way.close(call)
 
     def _pass(self, data: bytes) -> None:
         exchange = self._exchange
@@ -246,3 +248,26 @@ class Express:
         call = self._call
         call.status, call.code = 499, "caller_gone"
         self._way.close(call)
+
+
+class CopyingExpress(Express):
+    """The straight way, which hands its bytes over to the copy of the call as well."""
+
+    __slots__ = ()
+
+    def __init__(self, way: Way, call: Call, route: Route, request: Request, passage: Passage) -> None:
+        super().__init__(way, call, route, request, passage)
+        if call.copy is not None:
+            call.copy.begin()
+
+    def _pass(self, data: bytes) -> None:
+        if (copy := self._call.copy) is not None:
+            copy.add(data)
+        super()._pass(data)
+
+    def _whole(self, body: bytes) -> None:
+        if (copy := self._call.copy) is not None:
+            record = self._call.run.record if self._call.run is not None else None
+            copy.head((("content-type", (record.content_type if record is not None else None) or "application/json"),))
+            copy.add(body)
+        super()._whole(body)

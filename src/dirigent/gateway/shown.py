@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
@@ -11,7 +10,8 @@ import msgspec
 
 from dirigent.conductor import Conductor
 from dirigent.core.catalog import Catalog
-from dirigent.core.errors import Forbidden
+from dirigent.core.editions import Listed
+from dirigent.core.grants import Grant
 from dirigent.gateway.call import Call
 
 __all__ = ["Shown", "respond"]
@@ -28,51 +28,39 @@ class Shown:
 
     async def listed(self, call: Call) -> None:
         """`GET /v1/models`, as OpenAI lists them, or as Anthropic does for its own clients."""
-        catalog, names = self._conductor.catalog, self._names(call)
+        found = self._conductor.listed(self._grant(call))
         if not _is_anthropic(call):
-            respond(call, {"object": "list", "data": [_openai(name, catalog) for name in names]})
+            respond(call, {"object": "list", "data": [_openai(each) for each in found]})
             return
-        models = [_anthropic(name, catalog) for name in names]
+        models = [_anthropic(each) for each in found]
         ends = (models[0]["id"], models[-1]["id"]) if models else (None, None)
         respond(call, {"data": models, "has_more": False, "first_id": ends[0], "last_id": ends[1]})
 
     async def shown(self, call: Call) -> None:
         """`GET /v1/models/NAME`, likewise."""
-        name = unquote(call.exchange.path.removeprefix("/v1/models/"))
-        catalog = self._known(name, call)
-        respond(call, _anthropic(name, catalog) if _is_anthropic(call) else _openai(name, catalog))
+        found = self._conductor.shown(unquote(call.exchange.path.removeprefix("/v1/models/")), self._grant(call))
+        respond(call, _anthropic(found) if _is_anthropic(call) else _openai(found))
 
     async def listed_for_google(self, call: Call) -> None:
         """`GET /v1beta/models`, as Google lists them."""
-        catalog = self._conductor.catalog
-        respond(call, {"models": [_google(name, catalog) for name in self._names(call)]})
+        respond(call, {"models": [_google(each) for each in self._conductor.listed(self._grant(call))]})
 
     async def shown_to_google(self, call: Call) -> None:
         """`GET /v1beta/models/NAME`."""
         name = unquote(call.exchange.path.removeprefix("/v1beta/models/"))
-        catalog = self._known(name, call)
-        respond(call, _google(name, catalog))
+        respond(call, _google(self._conductor.shown(name, self._grant(call))))
 
     async def described(self, call: Call) -> None:
-        """`GET /api/v1/models`: every model with its kind, what it can do, what it costs and how it is doing."""
-        catalog = self._conductor.catalog
-        models = [self._described(name, catalog) for name in self._names(call)]
-        respond(call, {"revision": catalog.revision, "models": models})
+        """`GET /api/v1/models`: every model with its kind, what it can do, what it costs, how it is doing; aliases."""
+        catalog, aliases = self._conductor.catalog, self._conductor.aliases
+        found = self._conductor.listed(self._grant(call))
+        models = [self._described(each.name, catalog) for each in found if each.name in catalog.models]
+        others = [aliases[each.name] for each in found if each.name not in catalog.models]
+        respond(call, {"revision": catalog.revision, "models": models, "aliases": others})
 
-    def _names(self, call: Call) -> Sequence[str]:
-        """The models that the caller may ask for the purpose that it names or that its key implies."""
-        names = list(self._conductor.catalog.models)
-        grant = self._conductor.grant(call.principal or call.authenticate(), call.purpose)
-        return [name for name in names if grant.may_ask(name).permitted]
-
-    def _known(self, name: str, call: Call) -> Catalog:
-        """The catalog, where it has a model of this name that the caller may ask. Raises UnknownModel, Forbidden."""
-        catalog = self._conductor.catalog
-        catalog.answering(name)
-        ruling = self._conductor.grant(call.principal or call.authenticate(), call.purpose).may_ask(name)
-        if not ruling.permitted:
-            raise Forbidden(ruling.rule, param="model")
-        return catalog
+    def _grant(self, call: Call) -> Grant:
+        """What the caller may do for the purpose that it names or that its key implies."""
+        return self._conductor.grant(call.principal or call.authenticate(), call.purpose)
 
     def _described(self, name: str, catalog: Catalog) -> dict[str, Any]:
         model, profile, vitals = catalog.models[name], catalog.profile(name), self._conductor.ports.vitals
@@ -106,31 +94,31 @@ def _is_anthropic(call: Call) -> bool:
     return b"anthropic-version" in call.exchange.headers
 
 
-def _openai(name: str, catalog: Catalog) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": catalog.published, "owned_by": "dirigent"}
+def _openai(listed: Listed) -> dict[str, Any]:
+    return {"id": listed.name, "object": "model", "created": listed.catalog.published, "owned_by": "dirigent"}
 
 
-def _anthropic(name: str, catalog: Catalog) -> dict[str, Any]:
-    profile = catalog.profile(name)
+def _anthropic(listed: Listed) -> dict[str, Any]:
+    profile = listed.catalog.profile(listed.model)
     return {
         "type": "model",
-        "id": name,
-        "display_name": name,
-        "created_at": datetime.fromtimestamp(catalog.published, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "id": listed.name,
+        "display_name": listed.name,
+        "created_at": datetime.fromtimestamp(listed.catalog.published, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "lifecycle": "active",
         "max_input_tokens": profile.context_window,
         "max_tokens": profile.max_output,
     }
 
 
-def _google(name: str, catalog: Catalog) -> dict[str, Any]:
-    profile = catalog.profile(name)
+def _google(listed: Listed) -> dict[str, Any]:
+    profile = listed.catalog.profile(listed.model)
     chats = profile.tasks is None or "chat" in profile.tasks
     limits = {"inputTokenLimit": profile.context_window, "outputTokenLimit": profile.max_output}
     return {
-        "name": f"models/{name}",
-        "displayName": name,
-        "version": catalog.revision,
+        "name": f"models/{listed.name}",
+        "displayName": listed.name,
+        "version": listed.catalog.revision,
         "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"] if chats else [],
         **{field: tokens for field, tokens in limits.items() if tokens is not None},
     }

@@ -84,7 +84,7 @@ class Bound:
         body = dialect.splice(wire, self._name, report_usage=request.stream)
         call = self._call(address, body, request, run)
         passage = Passage(run, request, dialect, self.tariff, self._breaker, call, self.within(run), self._told)
-        if run.ports.ledger is not None and run.grant.counted(run.model):
+        if (run.ports.ledger is not None and run.grant.counted(run.model)) or run.allotment is not None:
             profile = run.catalog.profile(run.model)
             passage.funds = funded_at_once(request, call.body, run, self.tariff, profile)
             if passage.funds is None:

@@ -122,9 +122,13 @@ def joint(router: str, failures: Mapping[str, DirigentError], ruled_out: Mapping
 
 def _denied(router: str, reasons: str, errors: Sequence[Denied]) -> Denied:
     """The refusal of a router none of whose candidates the caller may have or can afford."""
-    for error in errors:
-        if isinstance(error, BudgetExceeded):
-            words = f"no candidate of {router!r} is affordable ({reasons})"
-            return BudgetExceeded(words, level=error.level, subject=error.subject, resets=error.resets)
-    first = errors[0]
-    return type(first)(f"no candidate of {router!r} may take this request ({reasons})", retry_after=first.retry_after)
+    first: Denied = next((error for error in errors if isinstance(error, BudgetExceeded)), errors[0])
+    if isinstance(first, BudgetExceeded):
+        words = f"no candidate of {router!r} is affordable ({reasons})"
+        denied: Denied = BudgetExceeded(words, level=first.level, subject=first.subject, resets=first.resets)
+    else:
+        words = f"no candidate of {router!r} may take this request ({reasons})"
+        denied = type(first)(words, retry_after=first.retry_after)
+    # the reasons may hold a provider's words, and those a piece of what was asked
+    denied.rule = "; ".join(dict.fromkeys(error.rule or error.message for error in errors))
+    return denied

@@ -119,7 +119,7 @@ class Deployment(Model, frozen=True):
         """The events as the provider sends them."""
         dialect = bound.dialect
         body, verbatim, left_out = self._body(dialect, request)
-        if run.ports.ledger is not None:
+        if run.ports.ledger is not None or run.allotment is not None:
             attempt.funds, most = await funded(request, body, run, bound.tariff, run.catalog.profile(run.model))
             if most is not None and (held := bounded(request, most)) is not request:
                 request = held

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 
+from dirigent.core.allotment import Held
 from dirigent.core.allowances import Allowance, Charge, no_price
-from dirigent.core.errors import BudgetExceeded
+from dirigent.core.errors import BudgetExceeded, Denied
 from dirigent.core.messages import Request
 from dirigent.core.ports import Ledger, Reservation
 from dirigent.core.profile import Profile
@@ -41,56 +42,80 @@ _DOCUMENTS = re.compile(rb'"(?:file|file_data|file_id|file_url|fileData|file_dat
 class Funds:
     """What is reserved for one try, and what it was reserved for."""
 
-    __slots__ = ("_input", "_ledger", "_reservation", "_tariff")
+    __slots__ = ("_held", "_input", "_ledger", "_reservation", "_tariff", "charge")
 
-    def __init__(self, ledger: Ledger, reservation: Reservation, tariff: Tariff | None, input_tokens: int) -> None:
+    def __init__(  # noqa: PLR0917  made for each call that is counted, and names cost time there
+        self,
+        ledger: Ledger | None,
+        reservation: Reservation | None,
+        tariff: Tariff | None,
+        input_tokens: int,
+        charge: Charge,
+        held: Held | None = None,
+    ) -> None:
         self._ledger = ledger
         self._reservation = reservation
         self._tariff = tariff
         self._input = input_tokens
+        self.charge = charge
+        """What is reserved: in the books, of what the run has for itself, or in both."""
+        self._held = held
 
     @property
     def money(self) -> Money | None:
         """What of it is money."""
-        return self._reservation.charge.money
+        return self.charge.money
 
     def settle(self, usage: Usage | None, cost: Money | None) -> None:
         """Books what a whole answer used and cost; all that was reserved where its provider does not say."""
-        if usage is None:
-            self._ledger.settle(self._reservation, None)
-        else:
-            self._ledger.settle(self._reservation, Charge(cost, usage.input_tokens + usage.output_tokens))
+        self._book(None if usage is None else Charge(cost, usage.input_tokens + usage.output_tokens))
 
     def settle_unfinished(self, heard: int) -> None:
         """Books the most that an answer can have cost of which so many bytes were heard before it was left.
 
         The provider stops when it is left and never tells how far it came, so every byte is taken for a token.
         """
-        reserved = self._reservation.charge
+        reserved = self.charge
         cost = self._tariff.most(self._input, heard) if self._tariff is not None else None
         if cost is None or (reserved.money is not None and reserved.money < cost):
             cost = reserved.money
-        self._ledger.settle(self._reservation, Charge(cost, min(reserved.tokens, self._input + heard)))
+        self._book(Charge(cost, min(reserved.tokens, self._input + heard)))
 
     def release(self) -> None:
         """Gives all of it back: the provider was not asked, or has refused."""
-        money = self._reservation.charge.money
-        self._ledger.settle(self._reservation, Charge(None if money is None else Money(0, money.currency), 0))
+        money = self.charge.money
+        self._book(Charge(None if money is None else Money(0, money.currency), 0))
+
+    def _book(self, charge: Charge | None) -> None:
+        if self._reservation is not None and self._ledger is not None:
+            self._ledger.settle(self._reservation, charge)
+        if self._held is not None:
+            self._held.settle(charge)
 
 
 def funded_at_once(request: Request, body: bytes, run: Run, tariff: Tariff | None, profile: Profile) -> Funds | None:
     """The funds for a call with this body, without waiting; None where they are not at hand, or not enough."""
-    ledger, allowances = run.ports.ledger, run.grant.counted(run.model)
-    if ledger is None or not allowances:
-        return None
+    ledger, allowances, allotment = run.ports.ledger, run.grant.counted(run.model), run.allotment
     input_tokens, output_tokens, capped = _bounds(request, body, profile)
     if capped:
         return None
     charge = _charge(tariff, input_tokens, output_tokens)
     if charge.money is None and _counts_money(allowances):
         return None
-    reservation = ledger.at_once(run.id, allowances, charge)
-    return None if reservation is None else Funds(ledger, reservation, tariff, input_tokens)
+    held = None
+    if allotment is not None:
+        try:
+            held = allotment.hold(run.grant.allotted(run.model), charge, charge)
+        except Denied:
+            return None
+    reservation = None
+    if ledger is not None and allowances:
+        reservation = ledger.at_once(run.id, allowances, charge)
+        if reservation is None:
+            if held is not None:
+                held.release()
+            return None
+    return Funds(ledger, reservation, tariff, input_tokens, charge, held)
 
 
 async def funded(
@@ -100,19 +125,29 @@ async def funded(
 
     Raises BudgetExceeded, LimitExceeded and PriceUnknown: then nobody may be asked.
     """
-    ledger, allowances = run.ports.ledger, run.grant.counted(run.model)
-    if ledger is None or not allowances:
+    ledger, allowances, allotment = run.ports.ledger, run.grant.counted(run.model), run.allotment
+    counted = ledger is not None and bool(allowances)
+    if not counted and allotment is None:
         return None, None
     input_tokens, output_tokens, capped = _bounds(request, body, profile)
     most = _charge(tariff, input_tokens, output_tokens)
-    if most.money is None and (budget := _counts_money(allowances)):
+    if counted and most.money is None and (budget := _counts_money(allowances)):
         raise no_price(budget, most)
     least = _charge(tariff, input_tokens, min(output_tokens, _LEAST * request.choices))
-    patience = min(_PATIENCE, run.seconds_left)
-    reservation = await ledger.reserve(run.id, allowances, most, least, patience)
-    funds = Funds(ledger, reservation, tariff, input_tokens)
+    held = allotment.hold(run.grant.allotted(run.model), most, least) if allotment is not None else None
+    got, reservation = most if held is None else held.charge, None
+    if ledger is not None and counted:
+        try:
+            reservation = await ledger.reserve(run.id, allowances, got, least, min(_PATIENCE, run.seconds_left))
+        except BaseException:
+            if held is not None:
+                held.release()
+            raise
+        got = reservation.charge
+        if held is not None:
+            held.shrink(got)
+    funds = Funds(ledger, reservation, tariff, input_tokens, got, held)
     bound = output_tokens // request.choices if capped else None
-    got = reservation.charge
     if got.money is not None and most.money is not None and got.money < most.money and tariff is not None:
         paid = tariff.affordable(got.money, input_tokens)
         bound = bound if paid is None else min(paid // request.choices, bound or paid)
@@ -128,6 +163,8 @@ async def funded(
 def nearly_spent(run: Run) -> Allowance | None:
     """A budget of which so much is used that cheaper models come first; None where all have enough."""
     ledger = run.ports.ledger
+    if run.allotment is not None and (scarce := run.allotment.scarce()) is not None:
+        return scarce
     if ledger is None:
         return None
     return next(

@@ -12,11 +12,13 @@ from typing import Any
 from dirigent.conductor import Conductor
 from dirigent.configuration import described
 from dirigent.core.catalog import Catalog
-from dirigent.core.errors import DirigentError, InvalidConfiguration
+from dirigent.core.errors import DirigentError, InvalidConfiguration, Misconfigured, UnknownModel
+from dirigent.core.ports import Ports
 from dirigent.local.supervisor import LocalModels
 from dirigent.server.configured import Catalogs, stamp
 from dirigent.server.governance import Governance
 from dirigent.server.local import warm_up
+from dirigent.server.shelf import Shelf
 from dirigent.settings import EnvironmentSecrets
 from dirigent.store.revisions import Publication
 
@@ -44,6 +46,7 @@ class Following:
         self._news = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._publication: Publication | None = None
+        self._shelf: Shelf | None = None
 
     def begin(self) -> Catalog:
         """The catalog to begin with: what is published, once the file was taken into account.
@@ -60,6 +63,28 @@ class Following:
             catalog.revision,
         )
         return self._catalogs.of(document)
+
+    def shelf(self, ports: Ports) -> Shelf:
+        """Where the other revisions stand, for runs with these ports."""
+        self._shelf = Shelf(self._governance.revision, self._catalogs.of, ports)
+        return self._shelf
+
+    async def aim(self, conductor: Conductor) -> None:
+        """Follows the aliases as they stand now, once the revisions that they point at are ready. Raises DatabaseGone.
+
+        One that cannot be served here does not hold up the others; whoever asks for it is told.
+        """
+        aliases = await asyncio.to_thread(self._governance.aliases)
+        revisions = {share.revision for alias in aliases.values() for share in alias.shares if share.revision}
+        if self._shelf is not None:
+            self._shelf.hold(revisions)
+        for revision in sorted(revisions):
+            try:
+                await conductor.pinned(revision)
+            except (Misconfigured, UnknownModel) as error:
+                _log.error("an alias points at what cannot be served: %s", error.message)
+        if aliases != conductor.aliases:
+            conductor.point(aliases)
 
     def reload(self) -> None:
         """Reads the file again, whether it has changed or not."""
@@ -93,6 +118,8 @@ class Following:
 
     async def _take_file(self, conductor: Conductor) -> None:
         self._secrets.forget()
+        if self._shelf is not None:
+            self._shelf.renew()
         stays = conductor.catalog.revision
         try:
             sheet, catalog = await asyncio.to_thread(self._catalogs.of_file)
@@ -112,7 +139,10 @@ class Following:
         while True:
             await self._news.wait()
             self._news.clear()
+            if self._shelf is not None:
+                self._shelf.news()
             try:
+                await self.aim(conductor)
                 present = await asyncio.to_thread(self._governance.present)
                 if present is not None and (self._publication is None or present[0].number > self._publication.number):
                     await self._take(conductor, *present)

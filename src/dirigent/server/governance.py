@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from functools import partial
 from hmac import compare_digest
 from time import time
@@ -17,6 +17,7 @@ from dirigent.admin.oidc import provider_within
 from dirigent.conductor import Conductor
 from dirigent.control import OPERATIONS, Doors
 from dirigent.control.desk import Publisher
+from dirigent.core.aliases import Alias
 from dirigent.core.allowances import stop
 from dirigent.core.errors import DirigentError
 from dirigent.core.ports import Http, Observer
@@ -28,33 +29,28 @@ from dirigent.memory.rights import FollowedRights
 from dirigent.models.deployment import Deployment
 from dirigent.server.folder import first_key, node_name
 from dirigent.settings import Settings
-from dirigent.store import Database, upgrade
+from dirigent.store import Database
+from dirigent.store.aliases import aliases
+from dirigent.store.archive import Archive
 from dirigent.store.beginning import DEFAULT, bootstrap
+from dirigent.store.denials import Denials
 from dirigent.store.ledger import LeasedLedger
 from dirigent.store.nodes import leave, report
 from dirigent.store.notary import AuditKey, Notary, trusted_keys
 from dirigent.store.pulse import Pulse
 from dirigent.store.records import Records
-from dirigent.store.revisions import Publication, document_of, head, take_file
+from dirigent.store.revisions import Publication, document_of, head, revision_like, take_file
 from dirigent.store.rights import rules_since
 from dirigent.telemetry.metrics import Metrics
 from dirigent.telemetry.several import Several
 
-__all__ = ["Governance", "database_of"]
+__all__ = ["Governance"]
 
 _log = logging.getLogger("dirigent.server")
 _METRICS = "/metrics"
 _HERE = ("127.0.0.1", "::1")
 _LIFE = 1_860.0
 """Seconds after which a reservation is presumed spent: no run lasts longer, and a minute."""
-
-
-def database_of(settings: Settings) -> Database:
-    """The node's database, brought to the present schema. Raises ValueError, DatabaseGone."""
-    shared = settings.database
-    database = Database.at(shared) if shared is not None else Database.within(settings.data)
-    upgrade(database)
-    return database
 
 
 class _Rights(FollowedRights):
@@ -72,9 +68,9 @@ class _Rights(FollowedRights):
 class Governance:
     """The store of one worker, and all that follows it."""
 
-    def __init__(self, settings: Settings, log: Observer, publisher: Publisher, http: Http) -> None:
-        """Opens the database, and begins it where it is new. Raises ValueError, DatabaseGone."""
-        self.database = database_of(settings)
+    def __init__(self, settings: Settings, database: Database, log: Observer, publisher: Publisher, http: Http) -> None:
+        """Begins the database where it is new; it has the present schema. Raises DatabaseGone."""
+        self.database = database
         self.node = node_name(settings.data)
         self._worker = str(os.getpid())
         self._conductor: Conductor | None = None
@@ -83,16 +79,20 @@ class Governance:
         self.database.write(lambda connection: bootstrap(connection, digest(key.encode()), _now(), key[:7]))
         self.rights = _Rights(lambda since: self.database.reading(partial(rules_since, since=since, now=_now())))
         self._records = Records(self.database, settings.data / "spool")
-        self.metrics = Metrics(settings.data / "metrics", models=self._models, provider_of=self._provider_of)
-        self.observer = Several(log, self._records, self.metrics)
-        """Who hears of every run: the log, the records and the metrics."""
+        self.metrics = Metrics(settings.data / "metrics", models=self._names, provider_of=self._provider_of)
+        self._denials = Denials(
+            self.database, settings.data / "spool", policy=lambda: str(max(0, self.rights.book.sequence))
+        )
+        self.observer = Several(log, self._records, self.metrics, self._denials)
+        """Who hears of every run: the log, the records, the metrics, and the audit where a rule has refused it."""
         self.ledger = LeasedLedger(
             self.database, settings.data / "ledger", self.observer, node=self.node, rates=self.rights.rate, life=_LIFE
         )
         keys = settings.data / "keys"
+        self.archive = Archive(self.database, keys, settings.data / "spool")
         signing = AuditKey.within(keys)
         self._notary = Notary(self.database, signing, keys, trusted=list(trusted_keys(keys).values()))
-        doors = Doors(models=self._models, publisher=publisher, notary=self._notary)
+        doors = Doors(models=self._models, publisher=publisher, notary=self._notary, archive=self.archive)
         provider = provider_within(settings.data, http)
         self._operator = operator_key(settings.data)
         self.front = Front(self.database, settings.data, OPERATIONS, doors, provider=provider)
@@ -115,6 +115,20 @@ class Governance:
             return None if found is None else (found, document_of(connection, DEFAULT, found.revision))
 
         return self.database.read(work)
+
+    def revision(self, letters: str) -> tuple[str, Mapping[str, Any]]:
+        """The revision whose name begins so, with its document. Raises UnknownRevision."""
+
+        def work(connection: Any) -> tuple[str, Mapping[str, Any]]:
+            found = revision_like(connection, DEFAULT, letters)
+            return found, document_of(connection, DEFAULT, found)
+
+        return self.database.read(work)
+
+    def aliases(self) -> Mapping[str, Alias]:
+        """The names that point at models of the catalog; they are everybody's, as the catalog is."""
+        found = self.database.read(lambda connection: aliases(connection, DEFAULT))
+        return {alias.name: alias for alias in found}
 
     async def report(self, publication: Publication) -> None:
         """Tells the others what this worker serves."""
@@ -149,6 +163,8 @@ class Governance:
         await self.rights.start()
         await self.ledger.start()
         self._records.start()
+        self._denials.start()
+        self.archive.start()
         self.metrics.start()
         self._notary.start()
         self._pulse.start(self._told)
@@ -162,12 +178,17 @@ class Governance:
             await self.database.writing(lambda connection: leave(connection, DEFAULT, self.node, self._worker))
         except DirigentError as gone:
             _log.warning("the others will notice that this node has stopped: %s", gone.message)
-        for part in (self._notary, self.front, self._records, self.metrics):
+        for part in (self._denials, self.archive, self._notary, self.front, self._records, self.metrics):
             await asyncio.to_thread(part.close)
         self.database.close()
 
     def _models(self) -> Sequence[str]:
         return () if self._conductor is None else tuple(self._conductor.catalog.models)
+
+    def _names(self) -> Collection[str]:
+        """All names by which callers ask."""
+        conductor = self._conductor
+        return () if conductor is None else {*conductor.catalog.models, *conductor.aliases}
 
     def _provider_of(self, name: str) -> str | None:
         """Who serves the deployment of this name."""
@@ -190,6 +211,8 @@ class Governance:
             self.rights.told()
         if "ledger" in topics:
             self.ledger.look()
+        if "vault" in topics:
+            self.archive.refresh()
         if "catalog" in topics:
             self._published()
 

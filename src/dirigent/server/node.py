@@ -34,6 +34,7 @@ from dirigent.server.governance import Governance
 from dirigent.server.local import local_states, warm_up
 from dirigent.server.outside import client, fetcher
 from dirigent.server.running import Running
+from dirigent.server.waiting import database_of, reached
 from dirigent.settings import EnvironmentSecrets, Settings
 from dirigent.telemetry.logs import LogObserver
 
@@ -67,10 +68,16 @@ class _Node:
         listings, secrets = Listings(), EnvironmentSecrets()
         catalogs = Catalogs(settings.config_file, listings, secrets)
         catalogs.of_file()  # a file at fault is refused before anything is touched
+        self._listen_for_ends(tied=listener is not None)
+        database = database_of(settings)
+        found = await reached(database, settings, listener, self._stopping)
+        if found is None:
+            database.close()
+            return
         log = LogObserver(settings.data / "logs" / "served.jsonl")
         local = LocalModels(settings.data.resolve())
         http = client(settings)
-        governance = Governance(settings, log, catalogs, http)
+        governance = Governance(settings, database, log, catalogs, http)
         following = Following(settings.config_file, catalogs, secrets, governance, local)
         catalog = following.begin()
         fetch = fetcher(settings)
@@ -90,8 +97,11 @@ class _Node:
             cache=MemoryCache(),
             fetch=fetch,
             ledger=governance.ledger,
+            archive=governance.archive,
+            rates=governance.rights.rate,
         )
-        conductor = Conductor(catalog, ports, governance.rights)
+        conductor = Conductor(catalog, ports, governance.rights, editions=following.shelf(ports))
+        await following.aim(conductor)
         dialect = OpenAIChat()
         standing = lambda: {"local": local_states(conductor.catalog, local)}  # noqa: E731
         recent = Recent()
@@ -99,16 +109,11 @@ class _Node:
         gateway = Gateway(conductor, Keys(governance.rights), paths, dialect, recent, beyond=governance)
         await governance.start(conductor, gateway, following.published)
         server = Server(gateway.take, refusal=gateway.refusal)
-        port = await server.start(settings.host, settings.port, sock=listener)
+        port = await server.start(settings.host, found, sock=listener)
         running = Running(settings.host, port, os.getpid())
-        # every answer is closed by whoever reads it, so the loop need not keep a list of them for its end
-        sys.set_asyncgen_hooks(firstiter=None)
-        self._listen_for_signals(following, tied=listener is not None)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, following.reload)
         warm_up(catalog, local)
-        gc.collect()
-        _give_back()
-        gc.freeze()  # what stands now stands for good: later collections need not walk it
-        gc.set_threshold(25_000, 20, 20)  # requests leave no circles behind: looking for them all the time is waste
+        _unburden()
         announce(running)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -126,11 +131,10 @@ class _Node:
             await governance.close()
             log.close()
 
-    def _listen_for_signals(self, following: Following, *, tied: bool) -> None:
+    def _listen_for_ends(self, *, tied: bool) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, following.reload)
         if tied:  # the parent holds the other end, so it ends with the parent, however that one ends
             loop.add_reader(_STDIN, self._look_at_parent)
 
@@ -162,3 +166,13 @@ def _give_back() -> None:
     """Gives the memory that starting has left empty back to the system, where the C library can do that."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _unburden() -> None:
+    """Takes off the interpreter what would cost each request a little and serves none."""
+    # every answer is closed by whoever reads it, so the loop need not keep a list of them for its end
+    sys.set_asyncgen_hooks(firstiter=None)
+    gc.collect()
+    _give_back()
+    gc.freeze()  # what stands now stands for good: later collections need not walk it
+    gc.set_threshold(25_000, 20, 20)  # requests leave no circles behind: looking for them all the time is waste

@@ -96,6 +96,10 @@ class Vault:
         for gone in self._database.read(_destroyed):  # a rotation that was cut short after it counted
             destroyed(self._file(gone))
 
+    def begun(self) -> bool:
+        """Whether anything was ever sealed for this database. Raises DatabaseGone."""
+        return self._database.read(_epoch) is not None
+
     def subject(self, tenant: str, name: str) -> bytes:
         """What stands for a subject in the database: the same for the same name, and nobody can tell whose it is."""
         return hmac.new(self._search, f"{tenant}\n{name.strip().casefold()}".encode(), hashlib.sha256).digest()

@@ -11,6 +11,8 @@ from threading import Event, Thread
 
 import msgspec
 
+from dirigent.core.observations import Refused
+
 __all__ = ["LogObserver"]
 
 _log = logging.getLogger("dirigent.telemetry")
@@ -41,7 +43,9 @@ class LogObserver:
         self._thread.start()
 
     def observe(self, observation: msgspec.Struct) -> None:
-        """Queues one line."""
+        """Queues one line; of a refusal the line on what was served tells as well."""
+        if isinstance(observation, Refused):
+            return
         self._queue.append(observation)
         self._taken += 1  # after it: the other thread may count too few as taken, never too many as lost
 

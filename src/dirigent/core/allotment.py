@@ -1,0 +1,155 @@
+"""What one run may use up, and each part of it that a model gives less to: held before a provider is asked, then spent.
+
+It lives in memory, with the run: nothing else counts against it, so nobody has to be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from dirigent.core.allowances import Allowance, Charge, Rates, amount_of, no_price, no_rates, reduced, stop
+from dirigent.core.errors import BudgetExceeded, Denied, LimitExceeded
+from dirigent.core.usage import Money
+
+__all__ = ["Allotment", "Held"]
+
+
+class Allotment:
+    """What is used of some allowances that count for one run alone. Held and spent together never exceed one.
+
+    What is used here is used of the `outer` allotment too, so a part never gets more than the whole has left.
+    """
+
+    __slots__ = ("_rates", "allowances", "outer", "run", "used")
+
+    def __init__(
+        self,
+        run: str,
+        allowances: Sequence[Allowance] = (),
+        outer: Allotment | None = None,
+        *,
+        rates: Rates = no_rates,
+        used: Mapping[str, int] = {},
+    ) -> None:
+        self.run = run
+        self.allowances = tuple(allowances)
+        self.outer = outer
+        self.used = dict(used)
+        """What is held and spent of each, by its id and in its own unit; for whoever goes on with the run."""
+        self._rates = rates
+
+    def within(self, money: Money) -> Allotment:
+        """A part of this one, which may spend so much and no more than is left here."""
+        cap = Allowance("within", "run", self.run, "money", money.nano, "run", currency=money.currency)
+        return Allotment(self.run, (cap,), self, rates=self._rates)
+
+    def left(self) -> Money | None:
+        """The least that is left of any budget here and around it that is in the same currency as the innermost."""
+        found: Money | None = None
+        for part in self._parts():
+            for each in part.allowances:
+                if each.unit == "money" and (found is None or found.currency == each.currency):
+                    rest = Money(max(0, each.most - part.used.get(each.id, 0)), each.currency)
+                    found = rest if found is None or rest < found else found
+        return found
+
+    def scarce(self) -> Allowance | None:
+        """A budget of which so much is used that cheaper models come first."""
+        for part in self._parts():
+            for each in part.allowances:
+                if each.unit == "money" and part.used.get(each.id, 0) * 100 >= each.most * each.thrift:
+                    return each
+        return None
+
+    def hold(self, of_model: Sequence[Allowance], most: Charge, least: Charge) -> Held:
+        """Holds `most`, or what is left if it is `least` at least; `of_model` count for the model that is asked alone.
+
+        Raises BudgetExceeded of the level `run`, LimitExceeded, and PriceUnknown where money is to be held and none is
+        known.
+        """
+        charge = most
+        places: list[tuple[Allotment, Allowance]] = []
+        for part in self._parts():
+            allowances = part.allowances if part.outer is not None else (*part.allowances, *of_model)
+            for allowance in allowances:
+                if allowance.stopped:
+                    raise stop(allowance)
+                left = allowance.most - part.used.get(allowance.id, 0)
+                charge = self._fitting(allowance, left, charge, least)
+                places.append((part, allowance))
+        held = Held(charge, places, self._rates)
+        held.take()
+        return held
+
+    def _fitting(self, allowance: Allowance, left: int, charge: Charge, least: Charge) -> Charge:
+        need = amount_of(allowance, charge, self._rates)
+        if need is None:
+            raise no_price(allowance, charge)
+        if need <= left:
+            return charge
+        charge = reduced(charge, least, allowance, left, self._rates)
+        need = amount_of(allowance, charge, self._rates)
+        if need is None or need > left:
+            raise _refusal(self.run, allowance, max(0, left), need or 0)
+        return charge
+
+    def _parts(self) -> Iterator[Allotment]:
+        part: Allotment | None = self
+        while part is not None:
+            yield part
+            part = part.outer
+
+
+class Held:
+    """What is held for one call, in every allotment that it counts in; settled once."""
+
+    __slots__ = ("_amounts", "_places", "_rates", "charge")
+
+    def __init__(self, charge: Charge, places: Sequence[tuple[Allotment, Allowance]], rates: Rates) -> None:
+        self.charge = charge
+        self._places = places
+        self._rates = rates
+        self._amounts = [0] * len(places)
+
+    def take(self) -> None:
+        """Counts what is held."""
+        self._book(self.charge)
+
+    def shrink(self, charge: Charge) -> None:
+        """Holds less: what else the call counts against bears no more."""
+        self.charge = charge
+        self._book(charge)
+
+    def settle(self, charge: Charge | None) -> None:
+        """Counts what the call used up in truth; all that is held where nobody knows."""
+        if charge is not None:
+            self._book(charge)
+        self._places = ()
+
+    def release(self) -> None:
+        """Gives all of it back."""
+        money = self.charge.money
+        self.settle(Charge(None if money is None else Money(0, money.currency), 0, 0))
+
+    def _book(self, charge: Charge) -> None:
+        for at, (part, allowance) in enumerate(self._places):
+            amount = amount_of(allowance, charge, self._rates)
+            if amount is None:  # what it cost is not known: it stays at what it could cost at most
+                continue
+            part.used[allowance.id] = part.used.get(allowance.id, 0) + amount - self._amounts[at]
+            self._amounts[at] = amount
+
+
+def _refusal(run: str, allowance: Allowance, left: int, need: int) -> Denied:
+    whose = (
+        "this part of the run" if allowance.level == "run" else f"each run of the {allowance.level} {allowance.subject}"
+    )
+    if allowance.unit == "money":
+        rest, wanted, most = (Money(nano, allowance.currency) for nano in (left, need, allowance.most))
+        words = f"the budget of {whose} has {rest} left of {most}, and this call may cost {wanted}"
+        error: Denied = BudgetExceeded(words, level="run", subject=run)
+        error.rule = f"the budget of {most} of {whose}"
+        return error
+    error = LimitExceeded(f"{whose} has {left} of {allowance.most} {allowance.unit} left, and this call needs {need}")
+    error.rule = f"the limit of {allowance.most} {allowance.unit} of {whose}"
+    return error
