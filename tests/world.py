@@ -12,8 +12,9 @@ from dirigent.core.errors import DirigentError
 from dirigent.core.events import Answer, Event, collect
 from dirigent.core.identity import Principal
 from dirigent.core.messages import Message, Request, Response, Text
+from dirigent.core.model import Model
 from dirigent.core.ports import Http, Listing, LocalModels, Ports
-from dirigent.core.registry import Reader
+from dirigent.core.registry import Reader, Registry
 from dirigent.core.run import Run
 from dirigent.memory import (
     MemoryAffinity,
@@ -32,13 +33,14 @@ from dirigent.models.providers import PROVIDERS
 from dirigent.models.providers.provider import Provider
 from dirigent.models.steps import STEPS
 from dirigent.models.strategies import STRATEGIES
+from dirigent.models.tools import TOOLS
 from dirigent.models.verifiers import VERIFIERS
 from dirigent.net import HttpClient
 from dirigent.policies import POLICIES
 
 __all__ = ["KEY", "READER", "World", "ask", "request", "until_it_fails"]
 
-READER = Reader((MODELS, PROVIDERS, STEPS, STRATEGIES, VERIFIERS, POLICIES))
+READER = Reader((MODELS, PROVIDERS, STEPS, STRATEGIES, TOOLS, VERIFIERS, POLICIES))
 KEY = "sk-this-is-never-shown-to-anybody"
 """The credential under the variable `KEY` in every world."""
 
@@ -62,7 +64,10 @@ class World:
         secrets: Mapping[str, str] | None = None,
         http: Http | None = None,
         local: LocalModels | None = None,
+        kinds: Sequence[type[Model]] = (),
     ) -> None:
+        models_here = Registry(Model, [*MODELS.kinds.values(), *kinds])
+        self.reader = Reader((models_here, *(table for table in READER.registries.values() if table.contract != Model)))
         self.vitals = MemoryVitals()
         self.ports = Ports(
             http=http or HttpClient(),
@@ -81,7 +86,7 @@ class World:
 
     def published(self, document: Mapping[str, Any]) -> Catalog:
         """The catalog of a document in this world."""
-        return publishable(document, READER, self.ports.listings, self.ports.secrets, Provider)
+        return publishable(document, self.reader, self.ports.listings, self.ports.secrets, Provider)
 
     def run(self, *, seconds: float = 30.0, sticky: str | None = None) -> Run:
         """A new run, as the gateway opens one."""

@@ -10,9 +10,9 @@ from dirigent.core.errors import Finding
 from dirigent.core.model import Mention, Survey
 from dirigent.models.filling import expression_faults
 from dirigent.models.schemas import fields_of
-from dirigent.models.steps.step import RESERVED, Names, Step
+from dirigent.models.steps.step import RESERVED, Names, Step, names_after
 
-__all__ = ["RUN", "input_names", "mentions_of", "names_after", "needs_durability", "step_at", "step_faults"]
+__all__ = ["RUN", "input_names", "mentions_of", "needs_durability", "step_at", "step_faults"]
 
 Path = tuple[str | int, ...]
 RUN: Final = frozenset({"run.id", "run.model", "run.purpose", "run.priority", "run.tenant", "run.project"})
@@ -73,13 +73,6 @@ def step_faults(
     yield from _Check(survey).of(steps, path, names, later)
 
 
-def names_after(steps: Sequence[Step], names: Names) -> Names:
-    """The names that stand behind these steps."""
-    for step in steps:
-        names |= _given(step)
-    return names
-
-
 class _Check:
     """Walks steps without walking them."""
 
@@ -98,7 +91,7 @@ class _Check:
             for fault in self._one(step, names, coming):
                 yield Finding((*here, *fault.path), _told(fault.message, coming - taken, step.name))
             taken.add(step.name)
-            names |= _given(step)
+            names = names_after((step,), names)
 
     def _one(self, step: Step, names: Names, later: Names) -> Iterator[Finding]:
         yield from expression_faults(step.when, names, ("when",))
@@ -107,10 +100,6 @@ class _Check:
         yield from step.faults(self._survey, names)
         for below, inner, added in step.within():
             yield from self.of(inner, below, names | added, later)
-
-
-def _given(step: Step) -> Names:
-    return frozenset(f"{step.name}.{field}" for field in step.gives()) or frozenset({step.name})
 
 
 def _told(message: str, later: Iterable[str], own: str) -> str:

@@ -10,7 +10,7 @@ from dirigent.core import expression, template
 from dirigent.core.errors import Finding, Invalid
 from dirigent.core.expression import ABSENT, Expression, ExpressionFault
 
-__all__ = ["evaluated", "expression_faults", "filled", "holding", "identifiers", "template_faults"]
+__all__ = ["evaluated", "expression_faults", "filled", "holding", "identifiers", "template_faults", "valued"]
 
 Path = tuple[str | int, ...]
 
@@ -25,12 +25,18 @@ def holding(condition: str, scope: Mapping[str, object]) -> bool:
     return _read(condition).holds(scope)
 
 
+def valued(source: str, scope: Mapping[str, object]) -> Any:
+    """The value of an expression, `ABSENT` where it has none."""
+    value = _read(source).evaluate(scope)
+    return list(value) if type(value) is tuple else value
+
+
 def evaluated(source: str, scope: Mapping[str, object]) -> Any:
     """The value of an expression. Raises Invalid where it is absent."""
-    value = _read(source).evaluate(scope)
+    value = valued(source, scope)
     if value is ABSENT:
         raise Invalid(f"`{source}` has no value here")
-    return list(value) if type(value) is tuple else value
+    return value
 
 
 def filled(value: object, scope: Mapping[str, object]) -> Any:

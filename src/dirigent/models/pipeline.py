@@ -23,10 +23,10 @@ from dirigent.core.ports import Seconds
 from dirigent.core.profile import Profile
 from dirigent.core.run import Run, Voice
 from dirigent.core.usage import Usage
-from dirigent.models.blueprint import RUN, input_names, mentions_of, names_after, needs_durability, step_faults
+from dirigent.models.blueprint import RUN, input_names, mentions_of, needs_durability, step_faults
 from dirigent.models.filling import filled, template_faults
 from dirigent.models.schemas import faults_of, schema_faults, told
-from dirigent.models.steps.step import Step
+from dirigent.models.steps.step import Step, names_after
 from dirigent.models.walking import Walk
 
 __all__ = ["Limits", "Pipeline"]

@@ -5,6 +5,7 @@ A schema refers to nothing outside itself, and its patterns are matched in time 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
@@ -13,11 +14,13 @@ import jsonschema_rs
 import msgspec
 
 from dirigent.core.errors import Finding
+from dirigent.core.journal import read
 
-__all__ = ["faults_of", "fields_of", "schema_faults", "told"]
+__all__ = ["as_text", "faults_of", "fields_of", "json_in", "schema_faults", "told"]
 
 _MOST: Final = 20
 """Faults of one value that are told at most."""
+_FENCE: Final = re.compile(r"```(?:json)?[ \t]*\n(.*?)\n[ \t]*```", re.DOTALL)
 _WRITER: Final = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
@@ -34,6 +37,21 @@ def faults_of(value: object, schema: Mapping[str, Any]) -> list[tuple[str, str]]
 def told(faults: Iterable[tuple[str, str]], at: str) -> str:
     """The faults in one line, each with its place below `at`."""
     return "; ".join(f"{_joined(at, place)}: {words}" for place, words in faults)
+
+
+def as_text(schema: Mapping[str, Any]) -> str:
+    """The schema as a model reads it."""
+    return _WRITER.encode(schema).decode()
+
+
+def json_in(text: str) -> Any:
+    """The JSON value in what a model says, within a fence or between its words too. Raises ValueError."""
+    for piece in _pieces(text):
+        try:
+            return read(piece.encode())
+        except (msgspec.DecodeError, RecursionError):
+            continue
+    raise ValueError("there is no JSON in it")
 
 
 def schema_faults(schema: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Finding]:
@@ -61,6 +79,16 @@ def fields_of(schema: Mapping[str, Any] | None, deepest: int = 4) -> Iterator[st
             continue
         below = list(fields_of(inner, deepest - 1)) if isinstance(inner, Mapping) else []
         yield from (f"{name}.{field}" for field in below) if below else (str(name),)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Where JSON may stand: all of it, what is in a fence, what is between the outermost brackets."""
+    yield text
+    if (fence := _FENCE.search(text)) is not None:
+        yield fence[1]
+    for opens, closes in ("{}", "[]"):
+        if 0 <= (start := text.find(opens)) < (end := text.rfind(closes)):
+            yield text[start : end + 1]
 
 
 def _varied(schema: Mapping[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from dirigent.core import template
 from dirigent.core.approvals import Question, Verdict
 from dirigent.core.bounds import Bounds
 from dirigent.core.canonical import canonical
-from dirigent.core.errors import DirigentError, TimedOut
+from dirigent.core.errors import DirigentError, Overrun, TimedOut
 from dirigent.core.events import Event, TextDelta, collect, folded
 from dirigent.core.expression import ABSENT
 from dirigent.core.journal import StepFailed, read, written
@@ -191,6 +191,17 @@ class _Place:
         self._asked += 1
         place = self.run.place if self._asked == 1 else f"{self.run.place}?{self._asked}"
         return await (self.run.logbook or self.run.opened()).ask(place, question)
+
+    async def sleep(self, until: float) -> None:
+        """Returns at a time. Raises Suspended until then in a durable run, Overrun where another has not the time."""
+        run = self.run
+        book = run.logbook or run.opened()
+        if book.durable:
+            await book.sleep(run.place, until)
+            return
+        if until - time() > run.seconds_left:
+            raise Overrun(f"{self.path!r} would wait longer than the run may take: publish its model as `durable`")
+        await asyncio.sleep(max(0.0, until - time()))
 
     async def steps(
         self, steps: Sequence[Step], key: str, names: Mapping[str, object] | None = None

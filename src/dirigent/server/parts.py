@@ -9,6 +9,7 @@ from dirigent.models import MODELS
 from dirigent.models.providers import PROVIDERS
 from dirigent.models.steps import STEPS
 from dirigent.models.strategies import STRATEGIES
+from dirigent.models.tools import TOOLS
 from dirigent.models.verifiers import VERIFIERS
 from dirigent.policies import POLICIES
 
@@ -18,4 +19,5 @@ __all__ = ["reader"]
 @cache
 def reader() -> Reader:
     """The reader of all kinds, those of installed plug-ins included."""
-    return Reader(registry.with_plugins() for registry in (MODELS, PROVIDERS, STEPS, STRATEGIES, VERIFIERS, POLICIES))
+    tables = (MODELS, PROVIDERS, STEPS, STRATEGIES, TOOLS, VERIFIERS, POLICIES)
+    return Reader(registry.with_plugins() for registry in tables)

@@ -6,11 +6,35 @@ from dirigent.core.registry import Registry
 from dirigent.models.steps.ask import Ask
 from dirigent.models.steps.branch import Branch
 from dirigent.models.steps.calculate import Calculate
+from dirigent.models.steps.check import Check
+from dirigent.models.steps.extract import Extract
+from dirigent.models.steps.loop import Loop
+from dirigent.models.steps.map import Map
 from dirigent.models.steps.parallel import Parallel
 from dirigent.models.steps.prompt import Prompt
 from dirigent.models.steps.set import Set
 from dirigent.models.steps.step import Step
+from dirigent.models.steps.tool import Tool
+from dirigent.models.steps.transform import Transform
+from dirigent.models.steps.wait import Wait
 
 __all__ = ["STEPS"]
 
-STEPS: Registry[Step] = Registry(Step, [Ask, Prompt, Branch, Parallel, Set, Calculate])
+STEPS: Registry[Step] = Registry(
+    Step,
+    [
+        Ask,
+        Branch,
+        Calculate,
+        Check,
+        Extract,
+        Loop,
+        Map,
+        Parallel,
+        Prompt,
+        Set,
+        Tool,
+        Transform,
+        Wait,
+    ],
+)

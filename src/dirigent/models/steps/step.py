@@ -18,7 +18,7 @@ from dirigent.core.ports import Seconds
 from dirigent.core.registry import Kind
 from dirigent.core.run import Run
 
-__all__ = ["RESERVED", "Names", "Place", "Retry", "Step", "StepName", "named"]
+__all__ = ["RESERVED", "Names", "Place", "Retry", "Step", "StepName", "named", "names_after"]
 
 StepName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,63}$")]
 """As an expression can name it."""
@@ -102,6 +102,13 @@ class Place(Protocol):
         """What people say. Raises Suspended until somebody has answered."""
         ...
 
+    async def sleep(self, until: float) -> None:
+        """Returns at a time, in seconds since 1970: the one that was named when this was first reached.
+
+        Raises Suspended until then where the run is durable.
+        """
+        ...
+
     async def steps(
         self, steps: Sequence[Step], key: str, names: Mapping[str, object] | None = None
     ) -> Mapping[str, object]:
@@ -166,3 +173,10 @@ class Step(Kind, frozen=True, kw_only=True):
         `names` are those that stand at its place. Paths are relative to the step.
         """
         return ()
+
+
+def names_after(steps: Sequence[Step], names: Names) -> Names:
+    """The names that stand behind these steps, where `names` stand before them."""
+    for step in steps:
+        names |= frozenset(f"{step.name}.{field}" for field in step.gives()) or {step.name}
+    return names

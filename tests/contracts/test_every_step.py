@@ -1,0 +1,193 @@
+"""What holds for every kind of step."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from dirigent.core.journal import StepEnded, written
+from dirigent.core.registry import Kind
+from dirigent.models.pipeline import Pipeline
+from dirigent.models.steps import STEPS
+from dirigent.models.steps.step import Step
+from tests.models.reciting import Recited
+from tests.paper import Crash, Paper
+from tests.world import READER, World
+
+SET = {"type": "set", "name": "inner", "values": {"text": "{{ input.text }}"}}
+ASK = {"type": "ask", "name": "inner", "model": "echo"}
+JUDGED = '{"sentences": [{"number": 1, "claim": true, "founded": true, "passage": "The price is 5 euros"}]}'
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "ask": {"model": "echo", "system": "Be short.", "messages": [{"content": "{{ input.text }}"}]},
+    "branch": {"cases": [{"when": "size(input.text) > 3", "steps": [ASK]}], "otherwise": [SET]},
+    "calculate": {"values": {"net": "size(input.text) * 1.5", "gross": "round(net * 1.19, 2)"}},
+    "check": {
+        "of": "The price is 5 euros.",
+        "rules": [{"that": "size(value) < 100", "message": "it is too long"}],
+        "facts": {"sources": ["The price is 5 euros, as agreed."], "statements": "jury"},
+        "judge": {"model": "marks", "rubric": "It is polite."},
+        "on_failure": "flag",
+    },
+    "extract": {"model": "data", "prompt": "{{ input.text }}", "schema": {"type": "object", "required": ["total"]}},
+    "loop": {"steps": [ASK], "until": "inner == 'never'", "most": 2, "keep": "best", "by": "size(inner)"},
+    "map": {"over": "[1, 2, 3]", "steps": [ASK], "as": "number", "at_most_at_once": 2, "on_failure": "collect"},
+    "parallel": {"branches": {"left": [ASK], "right": [SET]}},
+    "prompt": {"model": "echo", "prompt": "Hello {{ input.text | upper }}"},
+    "set": {"values": {"text": "{{ input.text }}", "list": [1, "{{ size(input.text) }}"]}},
+    "tool": {"tool": {"type": "lookup", "table": {"a": 1}, "about": "Numbers."}, "arguments": {"key": "a"}},
+    "transform": {
+        "of": "{{ input.text }}",
+        "operations": [{"clean": ["whitespace", "mail"]}, {"split": {"by": "tokens", "most": 8}}, {"limit": 2}],
+    },
+    "wait": {"for": "0s"},
+}
+"""A configuration for each kind, without type and name; it may mention these models."""
+MODELS: dict[str, Any] = {
+    "echo": {"type": "echo"},
+    "data": {"type": "recited", "says": ["I do not know", '```json\n{"total": 12.50}\n```']},
+    "jury": {"type": "recited", "says": [JUDGED]},
+    "marks": {"type": "recited", "says": ["9, it is."]},
+}
+
+every_step = pytest.mark.parametrize("kind", sorted(STEPS.kinds))
+
+
+def settings(kind: str) -> dict[str, Any]:
+    return {"type": kind, "name": "it", **EXAMPLES[kind]}
+
+
+def world(kind: str, **more: Any) -> World:
+    """A world in which the pipeline `p` has one step of this kind, and says what it gave."""
+    pipeline = {"type": "pipeline", "steps": [settings(kind) | more], "result": {"gave": "{{ it }}"}}
+    return World({**MODELS, "p": pipeline}, kinds=[Recited])
+
+
+def step(kind: str, raw: dict[str, Any] | None = None) -> Step:
+    read, faults = READER.read(Step, raw or settings(kind), ("step",))
+    assert read is not None, faults
+    return read
+
+
+def written_out(value: Any) -> Any:
+    """A kind as a configuration has it, and whatever stands within it."""
+    if isinstance(value, tuple | list):
+        return [written_out(each) for each in value]
+    if isinstance(value, dict):
+        return {key: written_out(each) for key, each in value.items()}
+    if not isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    fields = {field.encode_name: written_out(getattr(value, field.name)) for field in msgspec.structs.fields(value)}
+    fields = {name: each for name, each in fields.items() if each is not None}
+    return {"type": value.type_name(), **fields} if isinstance(value, Kind) else fields
+
+
+def test_every_kind_has_an_example_here() -> None:
+    assert EXAMPLES.keys() == STEPS.kinds.keys()
+
+
+@every_step
+def test_it_says_what_it_does(kind: str) -> None:
+    assert len(STEPS.kinds[kind].help()) > 40
+
+
+@every_step
+def test_its_configuration_survives_a_round_trip_through_json(kind: str) -> None:
+    one = step(kind)
+
+    assert step(kind, json.loads(written(written_out(one)))) == one
+
+
+@every_step
+def test_an_unknown_setting_is_refused(kind: str) -> None:
+    _, faults = READER.read(Step, settings(kind) | {"nonsense": 1}, ("step",))
+
+    assert [fault.path for fault in faults] == [("step", "nonsense")]
+
+
+@every_step
+def test_a_fitting_one_is_published_and_whom_it_asks_is_known(kind: str) -> None:
+    pipeline = world(kind).catalog.models["p"]
+
+    assert isinstance(pipeline, Pipeline)
+    assert {name for _, name in pipeline.mentions()} <= MODELS.keys()
+
+
+@every_step
+def test_what_it_reads_and_is_not_there_is_found_before_it_is_walked(kind: str) -> None:
+    broken = json.loads(json.dumps(settings(kind)).replace("input.text", "inptu.text"))
+    if broken == settings(kind):
+        broken["when"] = "inptu.text == 'x'"
+
+    with pytest.raises(Exception, match="there is no `inptu") as caught:
+        World({**MODELS, "p": {"type": "pipeline", "steps": [broken]}}, kinds=[Recited])
+
+    assert all(str(finding.dotted()).startswith("models.p.steps[0].") for finding in caught.value.findings)  # type: ignore[attr-defined]
+
+
+@every_step
+async def test_what_it_gives_is_plain_data_and_is_given_once(kind: str) -> None:
+    paper = Paper()
+    first = await paper.walked(world(kind), "hello there")
+
+    again = await paper.walked(world(kind), "hello there")
+
+    assert first.text == again.text
+    assert "gave" in json.loads(first.text)
+    assert len(paper.ended) == len(set(paper.ended))
+    assert paper.ended[-1] == "it"
+
+
+@every_step
+async def test_a_run_that_is_cut_off_after_any_entry_comes_to_the_same_end(kind: str) -> None:
+    whole = Paper()
+    expected = (await whole.walked(world(kind), "hello there")).text
+
+    for cut in range(len(whole.entries)):
+        paper = Paper()
+        paper.until = cut
+        with crashing():
+            await paper.walked(world(kind), "hello there")
+        paper.until = None
+        text = (await paper.walked(world(kind), "hello there")).text
+
+        if kind != "wait":  # which gives the time
+            assert text == expected
+        assert sorted(paper.ended) == sorted(whole.ended)
+
+
+@contextlib.contextmanager
+def crashing() -> Iterator[None]:
+    """What is walked here is cut off."""
+    with pytest.raises((Crash, BaseExceptionGroup)) as caught:
+        yield
+    assert isinstance(caught.value, Crash) or caught.value.subgroup(Crash) is not None
+
+
+@every_step
+async def test_one_whose_condition_does_not_hold_is_left_out_and_asks_nobody(kind: str) -> None:
+    small = world(kind, when="false")
+    run = small.run()
+
+    text = (await small.collect("p", "hello", run)).text
+
+    assert json.loads(text) == {"gave": None}
+    assert run.record.attempts == []
+    assert run.logbook is not None
+    assert [entry for entry in run.logbook.entries if isinstance(entry, StepEnded)] == []
+
+
+@every_step
+async def test_its_trace_holds_no_word_of_its_content(kind: str) -> None:
+    small, text = world(kind), "Zauberwort"
+    run = small.run()
+
+    await small.collect("p", text, run)
+
+    assert run.logbook is not None
+    facts = [entry.facts for entry in run.logbook.entries if isinstance(entry, StepEnded)]
+    assert text not in written(facts).decode()
