@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dirigent.configuration import read_sheet
 from dirigent.core.journal import StepEnded, written
 from dirigent.core.registry import Kind
 from dirigent.models.pipeline import Pipeline
@@ -18,6 +19,7 @@ from dirigent.models.steps.step import Step
 from tests.models.reciting import Recited
 from tests.paper import Crash, Paper
 from tests.world import READER, World
+from tools.docs.kinds import EXAMPLES as PAGES
 
 SET = {"type": "set", "name": "inner", "values": {"text": "{{ input.text }}"}}
 ASK = {"type": "ask", "name": "inner", "model": "echo"}
@@ -88,6 +90,15 @@ def written_out(value: Any) -> Any:
 
 def test_every_kind_has_an_example_here() -> None:
     assert EXAMPLES.keys() == STEPS.kinds.keys()
+
+
+@every_step
+def test_the_example_in_the_reference_is_published(kind: str) -> None:
+    document = read_sheet(PAGES / f"step.{kind}.yaml").document
+
+    catalog = World(document["models"], document.get("providers")).catalog
+
+    assert any(isinstance(model, Pipeline) for model in catalog.models.values())
 
 
 @every_step
