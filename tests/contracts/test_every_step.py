@@ -174,9 +174,8 @@ async def test_a_run_that_is_cut_off_after_any_entry_comes_to_the_same_end(kind:
 @contextlib.contextmanager
 def crashing() -> Iterator[None]:
     """What is walked here is cut off."""
-    with pytest.raises((Crash, BaseExceptionGroup)) as caught:
+    with pytest.raises(Crash):
         yield
-    assert isinstance(caught.value, Crash) or caught.value.subgroup(Crash) is not None
 
 
 @every_step

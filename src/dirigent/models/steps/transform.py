@@ -49,8 +49,8 @@ class Operation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
     clean: tuple[Rest, ...] | None = None
     """Takes rests out of a text: odd whitespace, the quoted history and signature of a mail, boilerplate, markup."""
-    normalise: Literal["nfc", "nfkc"] | None = None
-    """Writes each letter of a text in one way; `nfkc` also makes plain letters of ligatures and wide forms."""
+    normalise: Literal["NFC", "NFKC"] | None = None
+    """Writes each letter of a text in one way; `NFKC` also makes plain letters of ligatures and wide forms."""
     split: Split | None = None
     """Cuts a text into a list of pieces."""
     language: bool | None = None
@@ -153,7 +153,7 @@ _OPERATIONS: dict[str, Callable[[object, Operation, Scope], object]] = {
     "group": _group,
     "language": lambda value, *_: language_of(_text(value)),
     "limit": lambda value, done, _: _list(value)[: done.limit],
-    "normalise": lambda value, done, _: unicodedata.normalize((done.normalise or "nfc").upper(), _text(value)),
+    "normalise": lambda value, done, _: unicodedata.normalize(done.normalise or "NFC", _text(value)),
     "select": _select,
     "sort": _sort,
     "split": lambda value, done, _: _pieces(_text(value), done.split or Split()),
