@@ -11,7 +11,7 @@ import msgspec
 
 from dirigent.core.ports import Secret
 
-__all__ = ["MOST_WORKERS", "EnvironmentSecrets", "Proxies", "Settings", "environment", "proxies"]
+__all__ = ["MOST_WORKERS", "EnvironmentSecrets", "Proxies", "Reach", "Settings", "environment", "proxies"]
 
 PREFIX = "DIRIGENT_"
 MOST_WORKERS = 256
@@ -39,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Further certificate authorities to trust when calling providers."""
     fetch: Reach = "public"
     """From where what callers name is fetched: from nowhere, the internet, or private networks too."""
+    notify: Reach = "public"
+    """Where alerts may be sent by webhook: nowhere, into the internet, or into private networks too."""
     database: str | None = None
     """The address of the PostgreSQL that this node shares with others; without one, SQLite in the data folder."""
     models: tuple[Path, ...] = ()
@@ -84,7 +86,7 @@ def _read(name: str, variable: str, text: str) -> object:
         return int(text)
     if name == "keep_alive":
         return _seconds(variable, text)
-    if name == "fetch":
+    if name in {"fetch", "notify"}:
         if text not in get_args(Reach):
             raise ValueError(f"{variable} is {text!r}, not one of {', '.join(get_args(Reach))}")
         return text

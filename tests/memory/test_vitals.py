@@ -270,3 +270,21 @@ def test_however_it_goes_nobody_is_counted_twice_and_it_recovers(steps: list[str
 
     assert vitals.healthy("m")
     assert vitals.standing("m") == Standing("well", 0.0, 0, 0)
+
+
+def test_a_rest_is_told_when_it_begins_and_when_it_is_over_and_not_between(clock: Clock) -> None:
+    told: list[tuple[str, int, float]] = []
+    vitals = MemoryVitals(lambda *said: told.append(said))
+    rule = Breaker(failures=2, rest=10)
+
+    for _ in range(3):
+        vitals.failed("m", breaker=rule)
+    clock.now += 11
+    vitals.failed("m", breaker=rule)  # the one that tries whether it is well again
+    resting = list(vitals.resting())
+    clock.now += 30
+    vitals.succeeded("m", 0.1, 0.2, 5)
+
+    assert told == [("m", 2, 10.0), ("m", 0, 0.0)]
+    assert resting == ["m"]
+    assert vitals.resting() == []

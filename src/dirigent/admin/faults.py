@@ -27,6 +27,7 @@ STATUSES = {
     "forbidden": 403,
     "purpose_required": 403,
     "too_many_attempts": 429,
+    "limit_exceeded": 429,
     "bad_answer": 502,
     "audit_broken": 503,
     "database_unavailable": 503,

@@ -18,6 +18,7 @@ _BY_HAND = {
     "ask": Row("asking", attrgetter("ask"), "Ask a model and stream its answer."),
     "check": Row("checking", attrgetter("check"), "Name every fault of a configuration."),
     "explain": Row("asking", attrgetter("explain"), "Show which model would answer, and why."),
+    "live": Row("watching", attrgetter("live"), "Print what happens, while it happens."),
     "models": Row("asking", attrgetter("models"), "List the models of the running server."),
     "publish": Row("publishing", attrgetter("publish"), "Publish a configuration on every node."),
     "pull": Row("pulling", attrgetter("pull"), "Fetch and check the weights of a local model."),

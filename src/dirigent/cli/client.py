@@ -65,11 +65,14 @@ class Client:
             self._headers.append(("x-dirigent-tenant", tenant))
         self.running = running
 
-    async def open(self, method: str, path: str, body: object = None) -> HttpAnswer:
+    async def open(
+        self, method: str, path: str, body: object = None, *, headers: Sequence[tuple[str, str]] = ()
+    ) -> HttpAnswer:
         """The answer whose body is still coming. Raises Refused for an error of the server's."""
         sent = b"" if body is None else _WRITER.encode(body)
+        call = HttpCall(self._origin, path, (*self._headers, *headers), sent, method)
         try:
-            answer = await self._http.open(HttpCall(self._origin, path, tuple(self._headers), sent, method), _PATIENT)
+            answer = await self._http.open(call, _PATIENT)
         except DirigentError as error:
             raise NotRunning(
                 f"the server at {self.running.address} does not answer ({error.message});"

@@ -49,6 +49,7 @@ _SAMPLES = {
 }
 _EXAMPLES = {
     "aliases.set": "aliases set writer --model premium --canary 3f9c2b71 --share 50",
+    "alerts.set": "alerts set errors --kind error_rate --threshold 5 --window 5m --mail ada@example.org",
     "approvals.decide": "approvals decide run-3f9c2b71-7d1e --decision reject --reason 'the price is wrong'",
     "approvals.delegate": "approvals delegate run-3f9c2b71-7d1e --to ada@example.org",
     "approvals.list": "approvals list --mine",

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dirigent.control import (
+    alerts,
     aliases,
     allowances,
     approvals,
@@ -28,6 +29,7 @@ __all__ = ["OPERATIONS", "Desk", "Doors", "Operation", "operation"]
 
 OPERATIONS: Mapping[str, Operation[Any, Any]] = gathered(
     (
+        alerts,
         aliases,
         allowances,
         approvals,

@@ -201,7 +201,7 @@ def list_runs(desk: Desk, order: RunsAsked) -> RunsListed:
         failed=order.failed,
     )
     page = records.found(desk.connection, desk.tenant, which, before=order.before, limit=order.limit)
-    return RunsListed(tuple(_run(record) for record in page.records), page.before)
+    return RunsListed(tuple(run_row(record) for record in page.records), page.before)
 
 
 @operation("runs.show", permission="runs.see", changes=False)
@@ -210,7 +210,7 @@ def show_run(desk: Desk, order: RunAsked) -> RunRow:
     record = records.record_of(desk.connection, desk.tenant, order.run)
     if record is None:
         raise Unknown(f"there is no record of a run {order.run!r}", param="run")
-    return _run(record)
+    return run_row(record)
 
 
 @operation("usage.report", permission="usage.see", changes=False)
@@ -284,7 +284,8 @@ def _decimal(nano: int) -> str:
     return str(Money(nano, "")).strip()
 
 
-def _run(record: Kept) -> RunRow:
+def run_row(record: Kept) -> RunRow:
+    """A record as it is shown."""
     cost = record.cost
     return RunRow(
         run=record.run,

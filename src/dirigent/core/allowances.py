@@ -28,11 +28,14 @@ __all__ = [
     "Unit",
     "Window",
     "amount_of",
+    "forecast_of",
     "no_price",
     "no_rates",
     "reduced",
     "refusal",
+    "share_of",
     "stop",
+    "words_of",
 ]
 
 Unit = Literal["money", "requests", "tokens", "calls"]
@@ -193,3 +196,27 @@ def no_price(allowance: Allowance, charge: Charge) -> PriceUnknown:
     return PriceUnknown(
         f"{whose} is in {allowance.currency}, and no rate of exchange from {charge.money.currency} is known"
     )
+
+
+def share_of(standing: Standing) -> float:
+    """How much of an allowance is used up, as a share of all of it: booked, presumed to be, and beyond its bounds."""
+    used = _used(standing)
+    return used / standing.most if standing.most else float(used > 0)
+
+
+def forecast_of(standing: Standing, elapsed: float) -> float:
+    """How much of it will be used up at its window's end if it goes on as in the share of it that has elapsed."""
+    return share_of(standing) / elapsed
+
+
+def words_of(allowance: Allowance, standing: Standing, reached: float, *, forecast: bool = False) -> str:
+    """How a budget stands, for people."""
+    spent, most = (Money(nano, allowance.currency) for nano in (_used(standing), standing.most))
+    words = f"the budget of the {allowance.level} {allowance.subject} ({allowance.window}) has {spent} spent of {most}"
+    if forecast:
+        return f"{words}; if it goes on like this, it will be {100 * reached:.0f} % at the end"
+    return f"{words} ({100 * reached:.0f} %)"
+
+
+def _used(standing: Standing) -> int:
+    return standing.booked + standing.presumed + standing.overrun

@@ -1,12 +1,34 @@
-"""What observers are told: facts of what happened, never a word of its content."""
+"""What observers are told: facts of what happened, never a word of its content.
+
+Whoever has something to tell to those who watch a tenant makes a frozen subclass of `Happening` and hands it to the
+observer that it has (`ports.observer.observe(...)`); `GET /api/v1/live` then tells it on every node.
+"""
 
 from __future__ import annotations
+
+import re
+from time import time
 
 import msgspec
 
 from dirigent.core.usage import Money
 
-__all__ = ["Refused", "Served"]
+__all__ = [
+    "AlertRaised",
+    "AlertResolved",
+    "BreakerClosed",
+    "BreakerOpened",
+    "BudgetOverrun",
+    "BudgetPassed",
+    "Happening",
+    "Refused",
+    "RevisionPublished",
+    "RevisionTaken",
+    "RowsDropped",
+    "Served",
+    "Traced",
+    "Tried",
+]
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -62,3 +84,159 @@ class Served(msgspec.Struct, frozen=True):
     reasoning_tokens: int = 0
     estimated: bool = False
     """Whether the tokens were counted here, because the provider said nothing."""
+    trace: str | None = None
+    """The caller's trace id; where it named none, a trace bears the run's id."""
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """One try at one deployment."""
+
+    deployment: str
+    outcome: str
+    """`answered`, `abandoned`, or the code of the error."""
+    began: float
+    """Seconds after the run's start."""
+    seconds: float
+
+
+class Traced(msgspec.Struct, frozen=True):
+    """What a trace shows of a request beyond its note; made only where somebody traces."""
+
+    served: Served
+    parent: str | None
+    """The caller's `traceparent`."""
+    task: str
+    tried: tuple[Tried, ...] = ()
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    choices: int = 1
+    stream: bool = False
+
+
+# --- what is told live ------------------------------------------------------------------------------------------------
+
+
+def _kind_of(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+def _now() -> int:
+    return int(time() * 1000)
+
+
+class Happening(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=_kind_of):
+    """Something rare that those who watch a tenant are told: facts and names, no texts, secrets or people.
+
+    It travels as JSON whose `kind` is the name of its class: `RunPaused` is told as `run_paused`. Requests are no
+    happenings: they are told out of their records.
+    """
+
+    tenant: str
+    at: int = msgspec.field(default_factory=_now)
+    """Milliseconds since 1970."""
+
+    @property
+    def mark(self) -> str | None:
+        """Of all that bear the same mark, whichever worker tells them, the first alone counts; None tells each."""
+        return None
+
+
+class BudgetPassed(Happening, frozen=True, kw_only=True):
+    """So many hundredths of a budget or limit are used up."""
+
+    allowance: str
+    level: str
+    subject: str
+    unit: str
+    window: str
+    percent: int
+    since: int
+    """When the window began, in milliseconds since 1970."""
+
+    @property
+    def mark(self) -> str | None:
+        """Once for each window."""
+        return f"passed/{self.allowance}/{self.since}/{self.percent}"
+
+
+class BudgetOverrun(Happening, frozen=True, kw_only=True):
+    """A provider billed more than the upper bound of a call that had been admitted."""
+
+    allowance: str
+    level: str
+    subject: str
+    unit: str
+    run: str
+    amount: int
+    """Nano-units of `currency`, or a count."""
+    currency: str = ""
+
+
+class BreakerOpened(Happening, frozen=True, kw_only=True):
+    """A worker asks a deployment no more for a while, because it keeps failing."""
+
+    node: str
+    worker: str
+    deployment: str
+    failures: int
+    rests: float
+    """Seconds of its first rest."""
+
+
+class BreakerClosed(Happening, frozen=True, kw_only=True):
+    """A deployment that rested answers a worker again."""
+
+    node: str
+    worker: str
+    deployment: str
+
+
+class RevisionPublished(Happening, frozen=True, kw_only=True):
+    """A revision became the present one."""
+
+    revision: str
+    parent: str | None
+    number: int
+    author: str
+    act: str
+
+
+class RevisionTaken(Happening, frozen=True, kw_only=True):
+    """A worker serves by a revision from now on."""
+
+    revision: str
+    number: int
+    node: str
+    worker: str
+
+
+class RowsDropped(Happening, frozen=True, kw_only=True):
+    """Rows on their way into the database were lost: the queue or the disk was full, or it would not take them."""
+
+    node: str
+    worker: str
+    outbox: str
+    rows: int
+
+
+class AlertRaised(Happening, frozen=True, kw_only=True):
+    """The condition of a rule has come about."""
+
+    alert: str
+    rule: str
+    about: str
+    """What it has come about for, such as `budget:a-3f9c2b`."""
+    severity: str
+    words: str
+
+
+class AlertResolved(Happening, frozen=True, kw_only=True):
+    """It has passed."""
+
+    alert: str
+    rule: str
+    about: str
+    severity: str
+    words: str

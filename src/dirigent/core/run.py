@@ -145,6 +145,8 @@ class Attempt(msgspec.Struct, frozen=True):
     """`answered`, `abandoned`, or the code of the error."""
     seconds: float
     words: str = ""
+    began: float = 0.0
+    """Seconds after the run's start."""
 
 
 class Voice(msgspec.Struct, frozen=True):

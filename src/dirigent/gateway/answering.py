@@ -30,7 +30,7 @@ def answering(dialect: Dialect, conductor: Conductor, once: Once, quiet: float) 
             return
         request, run = call.request, call.run
         if request is None or run is None:  # else the straight way has come so far
-            request = _read(call, dialect, conductor)
+            request = call.request = _read(call, dialect, conductor)
             run = await call.opened(request)
         if call.copy is not None:
             call.exchange = Copying(call.exchange, call.copy)

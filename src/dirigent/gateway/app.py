@@ -14,6 +14,7 @@ from dirigent.conductor import Conductor
 from dirigent.core.editions import NotAtHand
 from dirigent.core.errors import DirigentError
 from dirigent.core.identity import Principal
+from dirigent.core.ports import Observer
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.auth import Keys
 from dirigent.gateway.call import Call, Endpoint, Route, Served
@@ -103,7 +104,10 @@ class Gateway:
         recent: Recent,
         *,
         beyond: Beyond | None = None,
+        tracer: Observer | None = None,
     ) -> None:
+        """`tracer` is told of each request what a trace shows of it; None where nobody traces."""
+        self._tracer = tracer
         self._beyond = beyond
         self._live: dict[str, Call] = {}
         """The calls that are not over yet, by run."""
@@ -234,6 +238,8 @@ class Gateway:
         served = call.served()
         self._recent.note(served)
         observer.observe(served)
+        if self._tracer is not None:
+            self._tracer.observe(call.traced(served))
 
     def _keep(self, call: Call, copy: Copy) -> None:
         archive, run = self._conductor.ports.archive, call.run

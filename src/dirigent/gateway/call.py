@@ -15,7 +15,7 @@ from dirigent.core.editions import NotAtHand
 from dirigent.core.errors import Denied, DirigentError, Invalid
 from dirigent.core.identity import Principal, Priority
 from dirigent.core.messages import Request
-from dirigent.core.observations import Refused, Served
+from dirigent.core.observations import Refused, Served, Traced, Tried
 from dirigent.core.purposes import GENERAL
 from dirigent.core.run import MAX_TRIES, Run
 from dirigent.dialects.dialect import Dialect
@@ -196,6 +196,7 @@ class Call:
                 code=self.code,
                 seconds=monotonic() - self.began,
                 member=principal.member if principal is not None else None,
+                trace=_trace_id(trace_of(self.exchange.headers)),
             )
         record = run.record
         usage = record.usage
@@ -226,6 +227,28 @@ class Call:
             usage.cached_input_tokens if usage is not None else 0,
             usage.reasoning_tokens if usage is not None else 0,
             usage is not None and usage.estimated,
+            _trace_id(run.trace),
+        )
+
+    def traced(self, served: Served) -> Traced:
+        """What a trace shows of this request, once it is over and noted."""
+        run, request = self.run, self.request
+        if run is None:
+            return Traced(served, trace_of(self.exchange.headers), "")
+        tried = tuple(Tried(each.model, each.outcome, each.began, each.seconds) for each in run.record.attempts)
+        if request is None:
+            return Traced(served, run.trace, "", tried)
+        return Traced(
+            served,
+            run.trace,
+            request.task,
+            tried,
+            request.max_output,
+            request.temperature,
+            request.top_p,
+            request.seed,
+            request.choices,
+            request.stream,
         )
 
     def refused(self, denied: Denied) -> Refused:
@@ -276,6 +299,11 @@ class Route(msgspec.Struct, frozen=True):
     """Whether it answers requests of its dialect, so that the straight way may be taken."""
     quiet: float = 0.0
     """Seconds of silence after which a stream is kept alive; 0 for never."""
+
+
+def _trace_id(parent: str | None) -> str | None:
+    """The id of the trace that a `traceparent` belongs to."""
+    return None if parent is None else parent[3:35]
 
 
 def plain(words: str) -> str:

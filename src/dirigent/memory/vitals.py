@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Literal
 
@@ -10,6 +11,9 @@ from dirigent.core.errors import Unavailable
 from dirigent.core.ports import Breaker, Standing
 
 __all__ = ["MemoryVitals"]
+
+Told = Callable[[str, int, float], None]
+"""Hears of a deployment, its failures in a row, and the seconds that it rests first; 0 where its rests are over."""
 
 _WEIGHT = 0.2
 """How much the newest answer counts in an average: the last ten or so make up nearly all of it."""
@@ -64,8 +68,10 @@ class _Pulse:
 class MemoryVitals:
     """Vitals of this process (core.ports.Vitals)."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Told | None = None) -> None:
+        """`told` hears of each deployment that begins to rest, and of each that is well again."""
         self._pulses: dict[str, _Pulse] = {}
+        self._told = told
 
     def enter(self, model: str, *, insists: bool = False) -> bool:
         """Counts the request in; while the deployment rests, one at a time may find out how it is."""
@@ -98,6 +104,8 @@ class MemoryVitals:
             pulse.failures = pulse.rests = 0
             pulse.opened = None
             pulse.rests_until = 0.0
+            if self._told is not None:
+                self._told(model, 0, 0.0)
         pulse.first_token = _averaged(pulse.first_token, first_token)
         if output_tokens and seconds > 0:
             # an answer that came in one piece has no time between its first and last token: then all of it counts
@@ -122,11 +130,17 @@ class MemoryVitals:
             pulse.answers.clear()
         rest = min(rule.rest * 2.0**pulse.rests, max(rule.rest, rule.longest))
         pulse.rests_until = max(pulse.rests_until, now + rest)
+        if pulse.opened == now and self._told is not None:
+            self._told(model, pulse.failures, rest)
 
     def told_to_wait(self, model: str, seconds: float) -> None:
         """Keeps the later of the two where it was told before."""
         pulse = self._pulses.get(model) or self._begun(model)
         pulse.waits_until = max(pulse.waits_until, monotonic() + min(seconds, _LONGEST_WAIT))
+
+    def resting(self) -> Sequence[str]:
+        """The deployments that rest, or that one request is trying."""
+        return [name for name, pulse in self._pulses.items() if pulse.opened is not None]
 
     def healthy(self, model: str) -> bool:
         """True unless the deployment rests, waits, or is being tried now."""

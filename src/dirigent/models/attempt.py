@@ -159,7 +159,7 @@ class Try:
         self._leave()
         seconds = monotonic() - self._began
         usage = self.usage if self.usage is not None else self._counted()
-        self._record.attempts.append(Attempt(self._model, "answered", seconds))
+        self._record.attempts.append(Attempt(self._model, "answered", seconds, "", self._after()))
         cost = self._settle(usage)
         if self.funds is not None:
             self.funds.settle(usage, cost)
@@ -169,7 +169,7 @@ class Try:
     def abandoned(self) -> None:
         """Nobody waits for the rest; what has been asked and heard so far will have to be paid for."""
         self._leave()
-        self._record.attempts.append(Attempt(self._model, "abandoned", monotonic() - self._began))
+        self._record.attempts.append(Attempt(self._model, "abandoned", monotonic() - self._began, "", self._after()))
         if self.headers:
             self._settle(self._received())
         self._settle_funds(paid=bool(self.headers))
@@ -179,7 +179,7 @@ class Try:
         entered = self._probe is not None
         self._leave()
         seconds = monotonic() - self._began
-        self._record.attempts.append(Attempt(self._model, error.code, seconds, error.message))
+        self._record.attempts.append(Attempt(self._model, error.code, seconds, error.message, self._after()))
         if self._first is not None:  # the provider had begun, and will want to be paid for it
             self._settle(self._received())
         # who is silent for too long may have worked all the while
@@ -204,6 +204,10 @@ class Try:
         if self.funds is not None:
             self.funds.release()
             self.funds = None
+
+    def _after(self) -> float:
+        """How long after the run's start it began."""
+        return self._began - self._run.started
 
     def _leave(self) -> None:
         if self._probe is not None:

@@ -144,12 +144,12 @@ def _noted(run: Run) -> Iterator[Callable[[Usage], Usage]]:
     try:
         yield settle
     except DirigentError as error:
-        record.attempts.append(Attempt(run.model, error.code, monotonic() - began, error.message))
+        record.attempts.append(Attempt(run.model, error.code, monotonic() - began, error.message, began - run.started))
         raise
     except BaseException:  # cancelled, or left by whoever read it: nobody waits any more
-        record.attempts.append(Attempt(run.model, "abandoned", monotonic() - began))
+        record.attempts.append(Attempt(run.model, "abandoned", monotonic() - began, "", began - run.started))
         raise
-    record.attempts.append(Attempt(run.model, "answered", monotonic() - began))
+    record.attempts.append(Attempt(run.model, "answered", monotonic() - began, "", began - run.started))
 
 
 def _readable(job: Embedding) -> list[str]:

@@ -1,4 +1,4 @@
-"""HTTP out: the only HTTP client, its pool, its time-outs, and the guard for addresses that callers name."""
+"""HTTP and e-mail out: the only HTTP client, its pool, its time-outs, and the guard for addresses that callers name."""
 
 from dirigent.net.address import Guarded, guard
 from dirigent.net.client import HttpClient

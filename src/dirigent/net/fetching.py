@@ -88,6 +88,32 @@ class Fetcher:
         except TimeoutError:
             raise Invalid(f"nothing could be fetched within {self._patience:g} s") from None
 
+    async def post(self, url: str, headers: Sequence[tuple[str, str]], body: bytes) -> None:
+        """Hands `body` to whoever takes it at `url`, under the same guard; where it leads on to is not followed.
+
+        Raises Invalid where it was not taken, with the words that `fetch` would have. The names and values of `headers`
+        are for the caller to have made harmless.
+        """
+        try:
+            async with asyncio.timeout(self._patience), self._places:
+                target = await guard(url, self._resolve, self._permits)
+                fault = _Fault(target, "nothing could be handed to")
+                connection = await self._connected(target, fault)
+                waits = Timeouts(self._patience, self._patience, self._patience, self._patience)
+                head = _posted(target, headers, len(body))
+                ends = self._sweep.loop.time() + self._patience
+                answer = connection.ask(head, body, waits, ends, bodiless=False)
+                try:
+                    await answer.begun()
+                except Failed:
+                    raise fault.because("its answer broke off or is no HTTP") from None
+                finally:
+                    answer.close()
+                if not 200 <= answer.status < 300:
+                    raise fault.because(f"it answers with the status {answer.status}")
+        except TimeoutError:
+            raise Invalid(f"nothing could be handed over within {self._patience:g} s") from None
+
     @property
     def working(self) -> int:
         """How many answers have not wholly arrived."""
@@ -174,8 +200,8 @@ def _looked_up(host: str, port: int) -> Sequence[tuple[object, object, object, o
 class _Fault:
     """What the caller is told where nothing comes of it: why, only while the whole way leads through the internet."""
 
-    def __init__(self, named: Guarded) -> None:
-        self._words = f"nothing could be fetched from {named.origin.host}"
+    def __init__(self, named: Guarded, what: str = "nothing could be fetched from") -> None:
+        self._words = f"{what} {named.origin.host}"
         self._told = named.public
 
     def passes(self, target: Guarded) -> None:
@@ -188,13 +214,25 @@ class _Fault:
 
 def _head(target: Guarded) -> bytes:
     """The bytes of a request's head. The guard has let no sign through that could end a line."""
-    origin = target.origin
-    usual = origin.port == (443 if origin.tls else 80)
-    host = peer_of(origin).rpartition(":")[0] if usual else peer_of(origin)
     return (
-        f"GET {target.path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: dirigent\r\n"
+        f"GET {target.path} HTTP/1.1\r\nhost: {_named(target)}\r\nuser-agent: dirigent\r\n"
         "accept: image/*, application/pdf, text/*, audio/*\r\naccept-encoding: identity\r\nconnection: close\r\n\r\n"
     ).encode("ascii")
+
+
+def _posted(target: Guarded, headers: Sequence[tuple[str, str]], length: int) -> bytes:
+    """The bytes of the head of a request with a body."""
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    return (
+        f"POST {target.path} HTTP/1.1\r\nhost: {_named(target)}\r\nuser-agent: dirigent\r\n{fields}"
+        f"content-length: {length}\r\naccept-encoding: identity\r\nconnection: close\r\n\r\n"
+    ).encode("ascii")
+
+
+def _named(target: Guarded) -> str:
+    origin = target.origin
+    usual = origin.port == (443 if origin.tls else 80)
+    return peer_of(origin).rpartition(":")[0] if usual else peer_of(origin)
 
 
 def _joined(target: Guarded, location: str) -> str:

@@ -178,6 +178,7 @@ class Following:
             _log.warning("revision %s takes over from %s", catalog.revision, conductor.catalog.revision)
         conductor.swap(catalog)
         self._publication = publication
+        self._governance.taken(publication)
         warm_up(catalog, self._local)
         with suppress(DirigentError):  # the regular report tells it as well
             await self._governance.report(publication)

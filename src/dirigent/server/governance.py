@@ -17,23 +17,28 @@ from dirigent.admin.oidc import provider_within
 from dirigent.conductor import Conductor
 from dirigent.control import OPERATIONS, Doors
 from dirigent.control.desk import Publisher
+from dirigent.control.live import LiveEvents
 from dirigent.core.aliases import Alias
 from dirigent.core.allowances import stop
 from dirigent.core.errors import DirigentError
-from dirigent.core.ports import Http, Observer
+from dirigent.core.observations import BreakerClosed, BreakerOpened, Happening, RevisionTaken, RowsDropped
+from dirigent.core.ports import Http, Observer, Secrets
 from dirigent.core.rules import Rules
 from dirigent.gateway.app import Gateway
 from dirigent.gateway.auth import Keys, digest
 from dirigent.gateway.wire import Exchange
 from dirigent.memory.rights import FollowedRights
 from dirigent.models.deployment import Deployment
+from dirigent.server.alarms import Alarms, Channels, mailer_within
 from dirigent.server.folder import first_key, node_name
+from dirigent.server.outside import notifier
 from dirigent.settings import Settings
 from dirigent.store import Database
 from dirigent.store.aliases import aliases
 from dirigent.store.archive import Archive
 from dirigent.store.beginning import DEFAULT, bootstrap
 from dirigent.store.denials import Denials
+from dirigent.store.happenings import Happenings
 from dirigent.store.ledger import LeasedLedger
 from dirigent.store.nodes import leave, report
 from dirigent.store.notary import AuditKey, Notary, trusted_keys
@@ -49,6 +54,7 @@ __all__ = ["Governance"]
 _log = logging.getLogger("dirigent.server")
 _METRICS = "/metrics"
 _HERE = ("127.0.0.1", "::1")
+_COUNTED_EVERY = 1.0
 _LIFE = 1_860.0
 """Seconds after which a reservation is presumed spent: no run lasts longer, and a minute."""
 
@@ -68,7 +74,16 @@ class _Rights(FollowedRights):
 class Governance:
     """The store of one worker, and all that follows it."""
 
-    def __init__(self, settings: Settings, database: Database, log: Observer, publisher: Publisher, http: Http) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        log: Observer,
+        publisher: Publisher,
+        http: Http,
+        *,
+        secrets: Secrets,
+    ) -> None:
         """Begins the database where it is new; it has the present schema. Raises DatabaseGone."""
         self.database = database
         self.node = node_name(settings.data)
@@ -83,8 +98,9 @@ class Governance:
         self._denials = Denials(
             self.database, settings.data / "spool", policy=lambda: str(max(0, self.rights.book.sequence))
         )
-        self.observer = Several(log, self._records, self.metrics, self._denials)
-        """Who hears of every run: the log, the records, the metrics, and the audit where a rule has refused it."""
+        self._happenings = Happenings(self.database, settings.data / "spool")
+        self.observer = Several(log, self._records, self.metrics, self._denials, self._happenings)
+        """Who hears of every run: the log, the records, the metrics, the audit of refusals, and who watches."""
         self.ledger = LeasedLedger(
             self.database, settings.data / "ledger", self.observer, node=self.node, rates=self.rights.rate, life=_LIFE
         )
@@ -95,8 +111,20 @@ class Governance:
         doors = Doors(models=self._models, publisher=publisher, notary=self._notary, archive=self.archive)
         provider = provider_within(settings.data, http)
         self._operator = operator_key(settings.data)
-        self.front = Front(self.database, settings.data, OPERATIONS, doors, provider=provider)
+        live = LiveEvents(self.database)
+        self.front = Front(self.database, settings.data, OPERATIONS, doors, live=live, provider=provider)
         self._pulse = Pulse(self.database)
+        self._carrier = Channels(
+            self.database,
+            secrets,
+            settings.data / "secrets",
+            hooks=notifier(settings),
+            mailer=mailer_within(settings.data, secrets, settings.ca_file),
+        )
+        holder = f"{self.node}/{self._worker}"
+        self.alarms = Alarms(self.database, holder, self._carrier, providers=self._providers, notary=self._notary)
+        """Who looks after the rules of alerts."""
+        self._lost: dict[str, int] = {}
 
     def take_file(self, document: Mapping[str, Any]) -> tuple[Publication, Mapping[str, Any]]:
         """What is published once the node's file was taken into account, with its document."""
@@ -137,6 +165,24 @@ class Governance:
             lambda connection: report(connection, DEFAULT, self.node, self._worker, number=number, revision=revision)
         )
 
+    def rests(self, deployment: str, failures: int, seconds: float) -> None:
+        """Tells those who watch that a deployment begins to rest at this worker, or no longer does."""
+        node, worker = self.node, self._worker
+        if seconds:
+            told: Happening = BreakerOpened(
+                tenant=DEFAULT, node=node, worker=worker, deployment=deployment, failures=failures, rests=seconds
+            )
+        else:
+            told = BreakerClosed(tenant=DEFAULT, node=node, worker=worker, deployment=deployment)
+        self.observer.observe(told)
+
+    def taken(self, publication: Publication) -> None:
+        """Tells those who watch that this worker serves by another revision now."""
+        number, revision = publication.number, publication.revision
+        self.observer.observe(
+            RevisionTaken(tenant=DEFAULT, node=self.node, worker=self._worker, revision=revision, number=number)
+        )
+
     def owns(self, path: str) -> bool:
         """Whether a path is the control plane's, or that of the metrics."""
         return path == _METRICS or self.front.owns(path)
@@ -165,20 +211,50 @@ class Governance:
         self._records.start()
         self._denials.start()
         self.archive.start()
+        self._happenings.start()
         self.metrics.start()
         self._notary.start()
         self._pulse.start(self._told)
 
+    async def watch(self, beside: Coroutine[Any, Any, None]) -> None:
+        """Looks after the alerts, and after its own queues, beside something else, until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(beside)
+            tasks.create_task(self.alarms.run())
+            tasks.create_task(self._count_losses())
+
+    async def _count_losses(self) -> None:
+        """Tells those who watch of rows that were lost on their way into the database."""
+        while True:
+            for outbox in (self._records.outbox, self._happenings.outbox):
+                lost = outbox.dropped + outbox.refused
+                fresh, self._lost[outbox.name] = lost - self._lost.get(outbox.name, 0), lost
+                if fresh:
+                    node, worker = self.node, self._worker
+                    self.observer.observe(
+                        RowsDropped(tenant=DEFAULT, node=node, worker=worker, outbox=outbox.name, rows=fresh)
+                    )
+            await asyncio.sleep(_COUNTED_EVERY)
+
     async def close(self) -> None:
         """Settles what is open and says good-bye."""
         self._pulse.close()
+        self._carrier.close()
         await self.rights.close()
         await self.ledger.close()
         try:
             await self.database.writing(lambda connection: leave(connection, DEFAULT, self.node, self._worker))
         except DirigentError as gone:
             _log.warning("the others will notice that this node has stopped: %s", gone.message)
-        for part in (self._denials, self.archive, self._notary, self.front, self._records, self.metrics):
+        for part in (
+            self._denials,
+            self.archive,
+            self._notary,
+            self.front,
+            self._records,
+            self._happenings,
+            self.metrics,
+        ):
             await asyncio.to_thread(part.close)
         self.database.close()
 
@@ -189,6 +265,11 @@ class Governance:
         """All names by which callers ask."""
         conductor = self._conductor
         return () if conductor is None else {*conductor.catalog.models, *conductor.aliases}
+
+    def _providers(self) -> Mapping[str, str]:
+        """The provider of each deployment."""
+        models = {} if self._conductor is None else self._conductor.catalog.models
+        return {name: model.provider for name, model in models.items() if isinstance(model, Deployment)}
 
     def _provider_of(self, name: str) -> str | None:
         """Who serves the deployment of this name."""

@@ -77,7 +77,7 @@ class _Node:
         log = LogObserver(settings.data / "logs" / "served.jsonl")
         local = LocalModels(settings.data.resolve())
         http = client(settings)
-        governance = Governance(settings, database, log, catalogs, http)
+        governance = Governance(settings, database, log, catalogs, http, secrets=secrets)
         following = Following(settings.config_file, catalogs, secrets, governance, local)
         catalog = following.begin()
         fetch = fetcher(settings)
@@ -89,7 +89,7 @@ class _Node:
             embedder=embedder,
             speech=speech,
             listings=listings,
-            vitals=MemoryVitals(),
+            vitals=MemoryVitals(governance.rests),
             slots=MemorySlots(),
             affinity=MemoryAffinity(),
             secrets=secrets,
@@ -117,7 +117,7 @@ class _Node:
         announce(running)
         try:
             async with asyncio.TaskGroup() as tasks:
-                watching = tasks.create_task(following.run(conductor))
+                watching = tasks.create_task(governance.watch(following.run(conductor)))
                 await self._stopping.wait()
                 watching.cancel()
         finally:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dirigent.net import Fetcher, HttpClient, Proxies
 from dirigent.net.address import harmless, public
-from dirigent.settings import Settings, proxies
+from dirigent.settings import Reach, Settings, proxies
 
-__all__ = ["client", "fetcher"]
+__all__ = ["client", "fetcher", "notifier"]
 
 
 def client(settings: Settings) -> HttpClient:
@@ -17,9 +17,18 @@ def client(settings: Settings) -> HttpClient:
 
 def fetcher(settings: Settings) -> Fetcher | None:
     """Who fetches what callers name; None where the operator has switched that off."""
-    if settings.fetch == "off":
+    return _guarded(settings, settings.fetch)
+
+
+def notifier(settings: Settings) -> Fetcher | None:
+    """Who hands alerts to webhooks; None where the operator has switched that off."""
+    return _guarded(settings, settings.notify)
+
+
+def _guarded(settings: Settings, reach: Reach) -> Fetcher | None:
+    if reach == "off":
         return None
     given = proxies()
-    permits = harmless if settings.fetch == "any" else public
+    permits = harmless if reach == "any" else public
     around = Proxies(given.http, given.https, given.exempt)
     return Fetcher(permits=permits, authorities=settings.ca_file, proxies=around)

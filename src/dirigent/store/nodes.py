@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, text
 
-__all__ = ["ALIVE", "Post", "lagging", "leave", "posts", "report"]
+__all__ = ["ALIVE", "Post", "lagging", "leave", "moment", "posts", "report"]
 
 ALIVE = 5_000
 """Milliseconds after its last word during which a worker counts as one that serves."""
@@ -41,7 +41,7 @@ def report(connection: Connection, tenant: str, node: str, worker: str, *, numbe
             "worker": worker,
             "number": number,
             "revision": revision,
-            "seen": _moment(connection),
+            "seen": moment(connection),
         },
     )
 
@@ -52,7 +52,7 @@ def leave(connection: Connection, tenant: str, node: str, worker: str) -> None:
         text("""
             DELETE FROM nodes
             WHERE tenant = :tenant AND (node = :node AND worker = :worker OR seen < :long_ago)"""),
-        {"tenant": tenant, "node": node, "worker": worker, "long_ago": _moment(connection) - _FORGOTTEN},
+        {"tenant": tenant, "node": node, "worker": worker, "long_ago": moment(connection) - _FORGOTTEN},
     )
 
 
@@ -62,7 +62,7 @@ def posts(connection: Connection, tenant: str) -> Sequence[Post]:
         text("""
             SELECT node, worker, number, revision, seen FROM nodes
             WHERE tenant = :tenant AND seen > :since ORDER BY node, worker"""),
-        {"tenant": tenant, "since": _moment(connection) - ALIVE},
+        {"tenant": tenant, "since": moment(connection) - ALIVE},
     )
     return [_post(row) for row in rows]
 
@@ -72,7 +72,7 @@ def lagging(connection: Connection, tenant: str, number: int) -> Sequence[Post]:
     return [post for post in posts(connection, tenant) if post.number < number]
 
 
-def _moment(connection: Connection) -> int:
+def moment(connection: Connection) -> int:
     """The time by the one clock that all nodes share: the server's, or that of the machine with the file."""
     if connection.dialect.name == "sqlite":
         return int(time() * 1000)

@@ -27,7 +27,18 @@ from dirigent.store.purposes import purposes
 from dirigent.store.usage import DAY, EPOCH, add, place_at, prune_rollups
 from dirigent.store.words import ids_of, kept, words_of
 
-__all__ = ["Filter", "Kept", "Page", "Records", "found", "prune", "record_of", "write"]
+__all__ = [
+    "Filter",
+    "Kept",
+    "Page",
+    "Records",
+    "at_places",
+    "found",
+    "latest_places",
+    "prune",
+    "record_of",
+    "write",
+]
 
 _log = logging.getLogger("dirigent.records")
 _RUN = "run-"
@@ -254,6 +265,33 @@ def found(connection: Connection, tenant: str, which: Filter, *, before: int | N
         values | {"skipped": _LOOKED_THROUGH - 1},
     ).scalar()
     return Page(tuple(_kept_rows(connection, rows)), last)
+
+
+def latest_places(connection: Connection, tenant: str, behind: int, limit: int) -> Sequence[int]:
+    """The latest places of a tenant behind this one that hold a record, the latest first."""
+    return (
+        connection.execute(
+            text("""
+                SELECT id FROM records WHERE tenant = :tenant AND id > :behind
+                ORDER BY id DESC LIMIT :limit"""),
+            {"tenant": _number(connection, tenant), "behind": behind, "limit": limit},
+        )
+        .scalars()
+        .all()
+    )
+
+
+def at_places(connection: Connection, tenant: str, places: Sequence[int]) -> Sequence[Kept]:
+    """The records of a tenant at these places, in the order of places."""
+    if not places:
+        return ()
+    rows = connection.execute(_AT_PLACES, {"tenant": _number(connection, tenant), "ids": list(places)}).all()
+    return _kept_rows(connection, rows)
+
+
+_AT_PLACES = text("""SELECT * FROM records WHERE tenant = :tenant AND id IN :ids ORDER BY id""").bindparams(
+    bindparam("ids", expanding=True)
+)
 
 
 def _number(connection: Connection, tenant: str) -> int:

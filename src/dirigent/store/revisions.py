@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Row, text
 from dirigent.core.canonical import digest, plain, revision_of, stored
 from dirigent.core.changes import Change, changes
 from dirigent.core.errors import DirigentError, Invalid
+from dirigent.core.observations import RevisionPublished
+from dirigent.store.happenings import tell
 from dirigent.store.pulse import bump
 
 __all__ = [
@@ -114,6 +116,10 @@ def publish(
         {"tenant": tenant, "number": made.number},
     )
     bump(connection, "catalog")
+    told = RevisionPublished(
+        tenant=tenant, at=now, revision=revision, parent=made.parent, number=made.number, author=author, act=act
+    )
+    tell(connection, told)
     return made
 
 

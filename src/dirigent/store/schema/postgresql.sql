@@ -1,4 +1,4 @@
--- 0006_approvals
+-- 0007_watching
 -- Written by `make schema` from the steps in store/migrations;
 
 CREATE TABLE alembic_version (
@@ -517,7 +517,84 @@ CREATE TABLE approval_links (
 
 CREATE INDEX approval_links_by_approval ON approval_links (approval);
 
-INSERT INTO alembic_version (version_num) VALUES ('0006_approvals');
+CREATE TABLE happenings (
+	seq BIGINT NOT NULL,
+	tenant TEXT NOT NULL,
+	at BIGINT NOT NULL,
+	kind TEXT NOT NULL,
+	mark TEXT,
+	event TEXT NOT NULL,
+	CONSTRAINT happenings_key PRIMARY KEY (seq),
+	CONSTRAINT happenings_one_mark UNIQUE (mark)
+);
+
+CREATE INDEX happenings_by_tenant_seq ON happenings (tenant, seq);
+
+CREATE TABLE resting (
+	tenant TEXT NOT NULL,
+	node TEXT NOT NULL,
+	worker TEXT NOT NULL,
+	deployment TEXT NOT NULL,
+	since BIGINT NOT NULL,
+	CONSTRAINT resting_key PRIMARY KEY (tenant, node, worker, deployment)
+);
+
+CREATE TABLE alert_rules (
+	tenant TEXT NOT NULL,
+	name TEXT NOT NULL,
+	document TEXT NOT NULL,
+	created BIGINT NOT NULL,
+	updated BIGINT NOT NULL,
+	CONSTRAINT alert_rules_key PRIMARY KEY (tenant, name),
+	CONSTRAINT alert_rules_of_tenants FOREIGN KEY(tenant) REFERENCES tenants (name)
+);
+
+CREATE TABLE alerts (
+	id TEXT NOT NULL,
+	tenant TEXT NOT NULL,
+	rule TEXT NOT NULL,
+	about TEXT NOT NULL,
+	severity TEXT NOT NULL,
+	words TEXT NOT NULL,
+	raised BIGINT NOT NULL,
+	resolved BIGINT,
+	CONSTRAINT alerts_key PRIMARY KEY (id)
+);
+
+CREATE INDEX alerts_by_tenant_raised ON alerts (tenant, raised);
+
+CREATE UNIQUE INDEX alerts_one_open ON alerts (tenant, rule, about) WHERE resolved IS NULL;
+
+CREATE TABLE alert_deliveries (
+	id TEXT NOT NULL,
+	tenant TEXT NOT NULL,
+	rule TEXT NOT NULL,
+	alert TEXT,
+	channel TEXT NOT NULL,
+	target TEXT NOT NULL,
+	body TEXT NOT NULL,
+	made BIGINT NOT NULL,
+	due BIGINT,
+	attempts INTEGER NOT NULL,
+	delivered BIGINT,
+	fault TEXT,
+	CONSTRAINT alert_deliveries_key PRIMARY KEY (id)
+);
+
+CREATE INDEX alert_deliveries_by_alert ON alert_deliveries (alert);
+
+CREATE INDEX alert_deliveries_by_made ON alert_deliveries (made);
+
+CREATE INDEX alert_deliveries_due ON alert_deliveries (due) WHERE due IS NOT NULL;
+
+CREATE TABLE duties (
+	name TEXT NOT NULL,
+	holder TEXT NOT NULL,
+	until BIGINT NOT NULL,
+	CONSTRAINT duties_key PRIMARY KEY (name)
+);
+
+INSERT INTO alembic_version (version_num) VALUES ('0007_watching');
 
 INSERT INTO downgrades (revision, before, statements) VALUES ('0001_people', NULL, '["DROP TABLE downgrades","DROP TABLE pulse","DROP TABLE sign_in_failures","DROP TABLE sessions","DROP TABLE rates","DROP TABLE allowances","DROP TABLE purposes","DROP TABLE virtual_keys","DROP TABLE members","DROP TABLE projects","DROP TABLE tenants"]');
 
@@ -530,3 +607,5 @@ INSERT INTO downgrades (revision, before, statements) VALUES ('0004_audit', '000
 INSERT INTO downgrades (revision, before, statements) VALUES ('0005_records', '0004_audit', '["DROP TABLE usage_people","DROP TABLE usage_rollups","DROP TABLE records","DROP TABLE record_words"]');
 
 INSERT INTO downgrades (revision, before, statements) VALUES ('0006_approvals', '0005_records', '["DROP TABLE approval_links","DROP TABLE approval_votes","DROP TABLE approval_deciders","DROP TABLE approvals"]');
+
+INSERT INTO downgrades (revision, before, statements) VALUES ('0007_watching', '0006_approvals', '["DROP TABLE duties","DROP TABLE alert_deliveries","DROP TABLE alerts","DROP TABLE alert_rules","DROP TABLE resting","DROP TABLE happenings"]');
