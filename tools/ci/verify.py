@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from random import randrange
 from xml.etree import ElementTree as ET
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,8 +102,14 @@ def tested(*arguments: str) -> Tally:
     """The tests, counted from pytest's own report; a run that leaves no report counts as one failure."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
+        # any seed will do, as long as all processes that share the tests have the same: they compare the order of them
+        seed = os.environ.get("PYTHONHASHSEED") or str(randrange(2**32))
+        print(f"PYTHONHASHSEED={seed}", flush=True)
         finished = subprocess.run(
-            [sys.executable, "-m", "pytest", "-rsfE", f"--junitxml={report}", *arguments], cwd=ROOT, check=False
+            [sys.executable, "-m", "pytest", "-rsfE", f"--junitxml={report}", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=False,
         )
         if not report.exists():
             return Tally(failed=1)
