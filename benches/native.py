@@ -39,9 +39,11 @@ def built(name: str) -> Path:
     program = folder() / "bin" / f"dirigent-{name}"
     newest = max(source.stat().st_mtime for source in _SOURCES.iterdir())
     if not program.exists() or program.stat().st_mtime < newest:
-        command = ["gcc", "-O2", "-o", str(program), str(_SOURCES / f"{name}.c")]
+        draft = program.with_name(f"{program.name}.{os.getpid()}")  # several that compile at once disturb nobody
+        command = ["gcc", "-O2", "-o", str(draft), str(_SOURCES / f"{name}.c")]
         try:
             subprocess.run(command, check=True, capture_output=True, text=True)
+            draft.replace(program)
         except FileNotFoundError:
             raise Missing("there is no C compiler; install the package `gcc`") from None
         except subprocess.CalledProcessError as fault:
