@@ -82,7 +82,8 @@ class World:
             observer=MemoryObserver(),
             cache=MemoryCache(),
         )
-        self.catalog = self.published({"providers": providers or {}, "models": models})
+        self.document = {"providers": providers or {}, "models": models}
+        self.catalog = self.published(self.document)
 
     def published(self, document: Mapping[str, Any]) -> Catalog:
         """The catalog of a document in this world."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from decimal import Decimal
 from time import monotonic, time
 from typing import Annotated, Any
 
@@ -15,14 +16,14 @@ from dirigent.core.bounds import Bounds
 from dirigent.core.errors import BadAnswer, Finding, Invalid, Overrun, Unsupported
 from dirigent.core.events import Answer, Event, Finished, ReasoningDelta, TextDelta, UsageReported
 from dirigent.core.expression import ABSENT
-from dirigent.core.journal import Began, read, written
+from dirigent.core.journal import Began, StepEnded, read, written
 from dirigent.core.logbook import Logbook
 from dirigent.core.messages import FinishReason, Request
 from dirigent.core.model import Mention, Model, Survey
 from dirigent.core.ports import Seconds
 from dirigent.core.profile import Profile
 from dirigent.core.run import Run, Voice
-from dirigent.core.usage import Usage
+from dirigent.core.usage import Money, Usage
 from dirigent.models.blueprint import RUN, input_names, mentions_of, needs_durability, step_faults
 from dirigent.models.filling import filled, template_faults
 from dirigent.models.schemas import faults_of, schema_faults, told
@@ -39,6 +40,10 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """Steps, those within others and within other pipelines included."""
     seconds: Seconds | None = None
     """Seconds of work; waiting for people is none."""
+    cost: Annotated[Decimal, Meta(gt=0)] | None = None
+    """Money. Nobody is asked whose answer could cost more than is left, nor whose price nobody knows."""
+    currency: str = "USD"
+    """Of the money, an ISO 4217 code."""
 
 
 class Pipeline(Model, frozen=True):
@@ -73,9 +78,7 @@ class Pipeline(Model, frozen=True):
             raise Unsupported(f"{run.model!r} is a pipeline; it takes no requests for {request.task}", param="model")
         if request.choices > 1:
             raise Unsupported(f"{run.model!r} is a pipeline; it gives one answer", param="n")
-        run.opened()
-        own = run.below("")
-        own.place = run.place
+        own = _bounded(run, self.limits)
         began = _Begun(self, request, own)
         finish: FinishReason = "stop"
         try:
@@ -174,13 +177,7 @@ class _Begun:
 
     def _spent(self) -> float:
         """Seconds of work that were spent before this process took the run up."""
-        place = f"{self.run.place}/" if self.run.place else ""
-        ended = self.book.state.steps
-        return sum(
-            step.spent.seconds
-            for path, step in ended.items()
-            if path.startswith(place) and "/" not in path[len(place) :] and ":" not in path[len(place) :]
-        )
+        return sum(step.spent.seconds for step in _own_steps(self.run))
 
 
 class _Heard:
@@ -223,6 +220,27 @@ class _Heard:
                 self._queue.put_nowait(event)
             case Finished(choice=0, reason=reason):
                 self.finish = reason
+
+
+def _bounded(run: Run, limits: Limits) -> Run:
+    """The run with a record of its own, and with the money that its limits leave it."""
+    run.opened()
+    own = run.below("")
+    own.place = run.place
+    if limits.cost is None:
+        return own
+    most = Money.of(limits.cost, limits.currency)
+    for step in _own_steps(own):
+        if step.spent.cost is not None and step.spent.cost.currency == most.currency:
+            most = most - min(most, step.spent.cost)
+    return own.within(most)
+
+
+def _own_steps(run: Run) -> list[StepEnded]:
+    """The steps of this very pipeline that ended before, those within them aside."""
+    place = f"{run.place}/" if run.place else ""
+    ended = run.opened().state.steps
+    return [step for path, step in ended.items() if path.startswith(place) and not set("/:") & set(path[len(place) :])]
 
 
 def _input_of(pipeline: Pipeline, request: Request) -> dict[str, Any]:
