@@ -40,7 +40,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """Steps, those within others and within other pipelines included."""
     seconds: Seconds | None = None
     """Seconds of work; waiting for people is none."""
-    cost: Annotated[Decimal, Meta(gt=0)] | None = None
+    cost: Decimal | None = None
     """Money. Nobody is asked whose answer could cost more than is left, nor whose price nobody knows."""
     currency: str = "USD"
     """Of the money, an ISO 4217 code."""
@@ -120,6 +120,8 @@ class Pipeline(Model, frozen=True):
         for field, schema in (("input", self.input), ("output", self.output)):
             if schema is not None:
                 yield from schema_faults(schema, (field,))
+        if self.limits.cost is not None and self.limits.cost <= 0:
+            yield Finding(("limits", "cost"), "a limit of money is more than nothing")
         if self.input is not None and self.input.get("type", "object") != "object":
             yield Finding(("input", "type"), "the input of a pipeline is an object")
         names = input_names(self.input) | RUN
