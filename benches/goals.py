@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from benches.decisions import ENCODER_AT_TIMES, Timing
+from benches.governance import Proof
 from benches.harness import middle
 from benches.leaving import Left
 from benches.native import Row
@@ -46,6 +47,8 @@ class Figures(NamedTuple):
     soak: Soaked | None = None
     conformance: Sequence[str] = ()
     """The section on the SDKs' own tests, where `make conformance` has measured it."""
+    governance: Mapping[str, Proof] = {}
+    """What the proofs of governance noted, each when it ran last."""
 
 
 class Goal(NamedTuple):
@@ -94,6 +97,7 @@ def goals(figures: Figures) -> list[Goal]:
         Goal("packages of the base installation", 25, figures.packages.get("base")),
         Goal("packages with the embedded model", 40, figures.packages.get("local")),
         *_decisions(figures.decisions),
+        *_governance(figures.governance),
     ]
 
 
@@ -157,6 +161,15 @@ def _soak(soak: Soaked | None) -> list[Goal]:
     return [
         Goal("an hour at half load with failures, growth of memory", 1, slope, margin if long else "MB"),
         Goal("the same, tasks, sockets and places left behind", 0, left),
+    ]
+
+
+def _governance(proofs: Mapping[str, Proof]) -> list[Goal]:
+    return [
+        Goal(f"{name}: {figure.what}", figure.most, figure.value, figure.unit)
+        for name, proof in proofs.items()
+        for figure in proof.figures
+        if figure.most is not None
     ]
 
 

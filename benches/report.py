@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 from statistics import median
 from typing import Any
 
 from benches.decisions import Timing
 from benches.goals import LONG, Figures, Goal, goals, ratio_to_nginx
+from benches.governance import Proof
 from benches.harness import middle
 from benches.leaving import WINDOWS, Left
 from benches.native import Row
@@ -78,6 +79,9 @@ or ends too early in four, and the caller leaves in one. *Told* are answers that
 event, as they must; *refused* are error answers; *broken* would be any answer that is not well-formed. The slope is
 fitted by least squares to the resident memory of the worker after the first sixth of the time, and ± is its 95 %
 interval. What is held is compared before the first call and after the last, when providers and callers are gone."""
+_GOVERNING = """\
+Noted by the proofs themselves in long runs (`FIGURES=1`), each at a time of its own; `make prove` has shorter ones.
+Overspent is what a provider charged beyond a budget by its own bill; a refusal is false where there was room."""
 _STARTING = """\
 Fresh processes, one after the other; the bytecode is compiled. A start ends with the first 200 of `GET /v1/models`,
 asked every 5 ms. *First words*: a whole answer of the small embedded model, asked as soon as the server listens."""
@@ -119,6 +123,7 @@ def page(figures: Figures) -> str:
             *_workers(figures.workers, apart=figures.apart),
             *_beside(figures.peers),
             *_soak(figures.soak),
+            *_governance(figures.governance),
             *_processes(figures),
             *_decisions(figures.decisions),
             *figures.conformance,
@@ -282,6 +287,20 @@ def _soak(soak: Soaked | None) -> list[str]:
         *_table(("what", ""), cells),
         "",
     ]
+
+
+def _governance(proofs: Mapping[str, Proof]) -> list[str]:
+    if not proofs:
+        return []
+    lines = ["## Governance", "", _GOVERNING, ""]
+    for name, proof in proofs.items():
+        cells = [(each.what, _number(each.value, each.unit)) for each in proof.figures]
+        lines += [f"### {name}", "", f"Measured on {proof.when}: {proof.how}.", "", *_table(("what", ""), cells), ""]
+    return lines
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:,.10g} {unit}".rstrip()
 
 
 def _processes(figures: Figures) -> list[str]:

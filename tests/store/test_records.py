@@ -15,6 +15,7 @@ from dirigent.core.observations import Served
 from dirigent.core.purposes import Purpose, Retention
 from dirigent.core.usage import Money
 from dirigent.store import Database, upgrade
+from dirigent.store.migrations import migrate
 from dirigent.store.people import Tenant, keep_tenant
 from dirigent.store.purposes import Registered, keep_purpose
 from dirigent.store.records import Filter, Kept, Records, found, prune, record_of, write
@@ -203,6 +204,41 @@ def test_where_few_match_the_next_page_goes_on_where_this_one_stopped(
     assert pages == 4
 
 
+def test_the_records_of_a_key_are_found_however_rare_it_is(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dirigent.store.records._STRETCHES_AT_ONCE", 3)
+    monkeypatch.setattr("dirigent.store.records._LOOKED_THROUGH", 60)
+    rare = {number: NOW + number * MINUTE for number in (1, 3, 4, 15, 16, 31, 80, 119, 120, 121, 300)}
+    keep(
+        database,
+        *(served(number, at, key="k-rare", purpose=None if number % 2 else "law") for number, at in rare.items()),
+        *(served(1000 + number, NOW + number * MINUTE) for number in range(400)),
+    )
+
+    seen: list[str] = []
+    pages, before = 0, None
+    while True:
+        page = database.read(
+            lambda connection, at=before: found(connection, "acme", Filter(key="k-rare"), before=at, limit=4)  # type: ignore[misc]
+        )
+        pages, before = pages + 1, page.before
+        seen += [kept.run for kept in page.records]
+        if before is None:
+            break
+
+    assert seen == [served(number).run for number in sorted(rare, reverse=True)]
+    assert pages <= 4
+    assert [kept.run for kept in runs(database, Filter(key="k-rare", since=rare[119], until=rare[121]))] == [
+        served(number).run for number in (120, 119)
+    ]
+
+
+def test_what_overflows_its_millisecond_at_the_end_of_a_stretch_is_found_by_its_key(database: Database) -> None:
+    at = NOW - NOW % (10 * MINUTE) - 1
+    keep(database, *(served(number, at) for number in range(300)))
+
+    assert len(runs(database, Filter(key="k-1"), limit=500)) == 300
+
+
 def asked(*by: str, since: int = 0, until: int = NOW + DAY, tenant: str = "acme", **only: str) -> Question:
     return Question(tenant, since, until, NOW, by, only)  # type: ignore[arg-type]
 
@@ -227,11 +263,13 @@ def test_sums_agree_with_records_whatever_they_are_asked_by(database: Database) 
     for start in range(0, 400, 100):
         keep(database, *everything[start : start + 100])
 
-    for by in ("project", "model", "key", "member", "code", "day", "hour", "transaction"):
+    for by in ("project", "model", "key", "member", "code", "day", "hour", "minute", "transaction"):
         expected: dict[tuple[object, object], list[int]] = {}
         for each in everything:
             at = round(each.at * 1000)
-            value = {"day": at - at % DAY, "hour": at - at % HOUR}.get(by) or getattr(each, by, None)
+            value = {"day": at - at % DAY, "hour": at - at % HOUR, "minute": at - at % MINUTE}.get(by) or getattr(
+                each, by, None
+            )
             if by == "transaction" and value is None:
                 continue
             row = expected.setdefault((value, each.cost.currency if each.cost else None), [0] * 5)
@@ -330,9 +368,15 @@ def test_records_are_forgotten_when_their_purpose_says_so(database: Database) ->
     assert [kept.run for kept in runs(database)] == [served(2).run, served(3).run]
     of_people = database.read(lambda connection: usage(connection, asked("key")))
     assert sum(row.requests for row in of_people) == 2
+    assert stretches(database) == 2
     of_all = database.read(lambda connection: usage(connection, asked()))
     assert sum(row.requests for row in of_all) == 4004  # how many there were still stands, nobody's name does
     assert prune(database, NOW) == 0
+
+
+def stretches(database: Database) -> int:
+    count = "SELECT count(*) FROM record_stretches"
+    return int(database.read(lambda connection: connection.exec_driver_sql(count).scalar()) or 0)
 
 
 def test_what_is_observed_is_found_within_two_seconds(database: Database, tmp_path: Path) -> None:
@@ -363,7 +407,7 @@ def test_a_record_needs_little_room_and_gives_it_back(tmp_path: Path) -> None:
     left = size(database) - before
     database.close()
 
-    assert used / many < 150  # the sums among it, which weigh little once there are more records
+    assert used / many < 120  # the sums among it, which weigh little once there are more records
     assert gone == many
     assert left < used / 10
 
@@ -390,3 +434,15 @@ def size(database: Database) -> int:
         return int(pages or 0) * int(each or 0)
 
     return database.read(bytes_of)
+
+
+def test_records_of_an_earlier_schema_are_found_by_their_keys_and_runs(database: Database) -> None:
+    keep(database, *(served(number, NOW + number * 11 * MINUTE, key=f"k-{number % 2}") for number in range(6)))
+    migrate(database, "0007_watching")
+    migrate(database)
+
+    kept = runs(database, Filter(key="k-1"))
+    found_again = database.read(lambda connection: record_of(connection, "acme", served(3).run))
+
+    assert [each.run for each in kept] == [served(number).run for number in (5, 3, 1)]
+    assert found_again == kept[1]

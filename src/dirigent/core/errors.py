@@ -174,6 +174,8 @@ class Failed(DirigentError):
     code = "provider_error"
     retryable = True
     fallback = True
+    unasked = False
+    """Whether it is certain that the request has reached nobody, since no connection came about."""
 
 
 class Unavailable(Failed):

@@ -9,7 +9,7 @@ from time import monotonic, time
 
 import msgspec
 
-from dirigent.core.errors import Busy, DirigentError, Failed, Overrun, RateLimited, TimedOut
+from dirigent.core.errors import Busy, DirigentError, Failed, Misconfigured, Overrun, RateLimited
 from dirigent.core.events import (
     Event,
     ReasoningDelta,
@@ -61,6 +61,7 @@ class Try:
         "_vitals",
         "funds",
         "headers",
+        "refused",
         "usage",
         "voice",
     )
@@ -90,6 +91,8 @@ class Try:
         """What is reserved for it; None where nothing is counted."""
         self.headers: Headers = ()
         """What the request was signed with; empty until it is sent."""
+        self.refused = False
+        """Whether the provider has said no, and so asks for no money."""
         self.usage: Usage | None = None
         self.voice: Voice | None = None
         """What the record is told of this deployment as soon as it is the one that answers."""
@@ -162,7 +165,10 @@ class Try:
         self._record.attempts.append(Attempt(self._model, "answered", seconds, "", self._after()))
         cost = self._settle(usage)
         if self.funds is not None:
-            self.funds.settle(usage, cost)
+            if usage is not None and usage.estimated and self.usage is None:
+                self.funds.settle_by_ear(self._most_heard())  # an estimate may be too low, and a budget never is
+            else:
+                self.funds.settle(usage, cost)
         first = self._first if self._first is not None else seconds
         self._vitals.succeeded(self._model, first, seconds, usage.output_tokens if usage is not None else None)
 
@@ -172,7 +178,7 @@ class Try:
         self._record.attempts.append(Attempt(self._model, "abandoned", monotonic() - self._began, "", self._after()))
         if self.headers:
             self._settle(self._received())
-        self._settle_funds(paid=bool(self.headers))
+        self._settle_unfinished(free=not self.headers)
 
     def failed(self, error: DirigentError) -> None:
         """It came to nothing, or broke off."""
@@ -182,8 +188,8 @@ class Try:
         self._record.attempts.append(Attempt(self._model, error.code, seconds, error.message, self._after()))
         if self._first is not None:  # the provider had begun, and will want to be paid for it
             self._settle(self._received())
-        # who is silent for too long may have worked all the while
-        self._settle_funds(paid=self._first is not None or (bool(self.headers) and isinstance(error, TimedOut)))
+        unasked = not self.headers or (isinstance(error, Failed) and error.unasked) or isinstance(error, Misconfigured)
+        self._settle_unfinished(free=unasked or self.refused)
         if not isinstance(error, Failed) or isinstance(error, Busy) or not (entered or self.headers):
             return  # the provider has not failed: the request is at fault, or nobody was asked
         if error.retry_after:
@@ -220,14 +226,20 @@ class Try:
         self._record.settle(usage, cost)
         return cost
 
-    def _settle_funds(self, *, paid: bool) -> None:
+    def _settle_unfinished(self, *, free: bool) -> None:
         """Settles what was reserved for an answer that came to no end."""
         if self.funds is None:
             return
-        if paid:
-            self.funds.settle_unfinished(_UNHEARD + (self._heard.most(self._dialect) if self._heard is not None else 0))
-        else:
+        if free:
             self.funds.release()
+        elif self._first is not None and self._request.stream:
+            self.funds.settle_by_ear(_UNHEARD + self._most_heard())
+        else:  # how much of it there is by now, only the provider knows
+            self.funds.settle(None, None)
+
+    def _most_heard(self) -> int:
+        """The most output tokens that what was heard can be."""
+        return self._heard.most(self._dialect) if self._heard is not None else 0
 
     def _received(self) -> Usage | None:
         """The usage of an answer that ends early: what was reported, and no less than what was heard."""

@@ -127,6 +127,7 @@ class Deployment(Model, frozen=True):
         http = await self._opened(bound, body, request, run, attempt)
         try:
             if http.status != 200:
+                attempt.refused = True
                 raise dialect.read_error(http.status, await http.read(), retry_after(http.headers))
             content_type = http.headers.get("content-type") if verbatim and not request.stream else None
             attempt.voice = Voice(run.model, forwarded(http.headers), content_type, left_out)

@@ -42,7 +42,7 @@ _DOCUMENTS = re.compile(rb'"(?:file|file_data|file_id|file_url|fileData|file_dat
 class Funds:
     """What is reserved for one try, and what it was reserved for."""
 
-    __slots__ = ("_held", "_input", "_ledger", "_reservation", "_tariff", "charge")
+    __slots__ = ("_held", "_input", "_ledger", "_reservation", "_silent", "_tariff", "charge")
 
     def __init__(  # noqa: PLR0917  made for each call that is counted, and names cost time there
         self,
@@ -52,6 +52,8 @@ class Funds:
         input_tokens: int,
         charge: Charge,
         held: Held | None = None,
+        *,
+        silent: bool = False,
     ) -> None:
         self._ledger = ledger
         self._reservation = reservation
@@ -60,6 +62,8 @@ class Funds:
         self.charge = charge
         """What is reserved: in the books, of what the run has for itself, or in both."""
         self._held = held
+        self._silent = silent
+        """Whether the model may think without a word."""
 
     @property
     def money(self) -> Money | None:
@@ -70,11 +74,14 @@ class Funds:
         """Books what a whole answer used and cost; all that was reserved where its provider does not say."""
         self._book(None if usage is None else Charge(cost, usage.input_tokens + usage.output_tokens))
 
-    def settle_unfinished(self, heard: int) -> None:
-        """Books the most that an answer can have cost of which so many bytes were heard before it was left.
+    def settle_by_ear(self, heard: int) -> None:
+        """Books the most that an answer can have cost of which nothing is known but what was heard, in tokens.
 
-        The provider stops when it is left and never tells how far it came, so every byte is taken for a token.
+        A model that thinks in silence may have made more: then nobody knows, and all that was reserved is presumed.
         """
+        if self._silent:
+            self._book(None)
+            return
         reserved = self.charge
         cost = self._tariff.most(self._input, heard) if self._tariff is not None else None
         if cost is None or (reserved.money is not None and reserved.money < cost):
@@ -115,7 +122,7 @@ def funded_at_once(request: Request, body: bytes, run: Run, tariff: Tariff | Non
             if held is not None:
                 held.release()
             return None
-    return Funds(ledger, reservation, tariff, input_tokens, charge, held)
+    return Funds(ledger, reservation, tariff, input_tokens, charge, held, silent=_silent(profile))
 
 
 async def funded(
@@ -146,7 +153,7 @@ async def funded(
         got = reservation.charge
         if held is not None:
             held.shrink(got)
-    funds = Funds(ledger, reservation, tariff, input_tokens, got, held)
+    funds = Funds(ledger, reservation, tariff, input_tokens, got, held, silent=_silent(profile))
     bound = output_tokens // request.choices if capped else None
     if got.money is not None and most.money is not None and got.money < most.money and tariff is not None:
         paid = tariff.affordable(got.money, input_tokens)
@@ -198,6 +205,10 @@ def _most_input(body: bytes, window: int | None) -> int:
     if (b"file" in body or b"document" in body or b"video" in body) and _DOCUMENTS.search(body) is not None:
         tokens += window or _DOCUMENT
     return tokens if window is None else min(tokens, window)
+
+
+def _silent(profile: Profile) -> bool:
+    return profile.capabilities is not None and "reasoning" in profile.capabilities
 
 
 def _charge(tariff: Tariff | None, input_tokens: int, output_tokens: int) -> Charge:

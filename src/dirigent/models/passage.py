@@ -124,6 +124,7 @@ class Passage(Try):
 
     def refusal(self, status: int, fields: Fields, body: bytes) -> DirigentError:
         """What a refusal of the provider means."""
+        self.refused = True
         return self._dialect.read_error(status, body, retry_after(_known(fields)))
 
     def broke(self, error: DirigentError) -> None:

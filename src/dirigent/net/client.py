@@ -7,7 +7,7 @@ import ssl
 from functools import lru_cache
 from pathlib import Path
 
-from dirigent.core.errors import Misconfigured, Unavailable
+from dirigent.core.errors import Failed, Misconfigured, Unavailable
 from dirigent.core.ports import HttpCall, HttpTaker, Origin, Timeouts
 from dirigent.net.answer import Answer
 from dirigent.net.connection import Connection
@@ -140,7 +140,11 @@ class HttpClient:
                 stack.known,
             )
 
-        return await dial(origin, proxy, self._context, fresh, patience)
+        try:
+            return await dial(origin, proxy, self._context, fresh, patience)
+        except Failed as error:
+            error.unasked = True
+            raise
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:  # reading the system's authorities takes tens of milliseconds, and many need none

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, Operationa
 
 from dirigent import __version__
 from dirigent.core.errors import Unavailable
+from dirigent.store.rows import begin
 
 __all__ = ["Connection", "Database", "DatabaseGone"]
 
@@ -147,7 +148,7 @@ def _lite(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def began(connection: Connection) -> None:
         # the lock is taken at once: a reader that becomes a writer half-way could only fail
-        connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
+        begin(connection, "BEGIN" if connection.get_execution_options().get("reads") else "BEGIN IMMEDIATE")
 
     return engine
 

@@ -1,14 +1,12 @@
-"""Records: one small row for each request that was answered or refused, and who writes, finds and forgets them.
+"""Records: one small row for each request that was answered or refused, and who finds and forgets them.
 
-Longer than 400 lines, because a record is written, found and forgotten here, column by column, side by side.
+Longer than 400 lines, because the ways to find records and to forget them stand side by side, and share their places.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Callable, Mapping, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from time import time
@@ -24,8 +22,9 @@ from dirigent.store.database import Database, DatabaseGone
 from dirigent.store.outbox import Outbox
 from dirigent.store.people import tenants
 from dirigent.store.purposes import purposes
-from dirigent.store.usage import DAY, EPOCH, add, place_at, prune_rollups
-from dirigent.store.words import ids_of, kept, words_of
+from dirigent.store.recording import ESTIMATED, STREAMED, STRETCH, packed, unpacked, write
+from dirigent.store.usage import DAY, EPOCH, place_at, prune_rollups
+from dirigent.store.words import ids_of, words_of
 
 __all__ = [
     "Filter",
@@ -41,16 +40,12 @@ __all__ = [
 ]
 
 _log = logging.getLogger("dirigent.records")
-_RUN = "run-"
-_OURS = re.compile(r"run-[0-9a-f]{24}")
-_PACKED = 12
-"""Bytes of the chance in a run's id."""
-_STREAMED, _ESTIMATED = 1, 2
-_LONGEST_ROUTE = 200
+_PARTS = ("project", "purpose", "key", "member", "path", "model", "deployment", "revision", "code")
 _LOOKED_THROUGH = 200_000
 """Records that one page looks at, at most; where few of them match, the next page goes on from there."""
 _FIRST_LOOK = 2_000
 """Where many match, so few are enough."""
+_STRETCHES_AT_ONCE = 300
 _AT_ONCE = 2_000
 _PAGES_AT_ONCE = 1_000
 _BETWEEN = 3_600.0
@@ -117,106 +112,14 @@ class Page(msgspec.Struct, frozen=True):
     """From where on to look for more; None where there are no more."""
 
 
-# --- writing ----------------------------------------------------------------------------------------------------------
-
-
-def write(connection: Connection, served: Sequence[Served]) -> None:
-    """Writes records and counts them in the sums of usage; what belongs to no tenant is left out."""
-    known = [each for each in served if each.tenant is not None]
-    if not known:
-        return
-    ids = kept(connection, {word for each in known for word in _words(each)})
-    places = _free_places(connection, known, ids)
-    connection.execute(_INSERT, [_row(each, place, ids) for each, place in zip(known, places, strict=True)])
-    add(connection, known, ids)
-
-
-_PARTS = ("project", "purpose", "key", "member", "path", "model", "deployment", "revision", "code")
-_INSERT = text("""
-    INSERT INTO records (
-        tenant, id, run, project, purpose, key, member, path, model, deployment, revision, status, code, flags,
-        attempts, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost, currency, duration, first_token,
-        transaction_id, request, route
-    ) VALUES (
-        :tenant, :id, :run, :project, :purpose, :key, :member, :path, :model, :deployment, :revision, :status, :code,
-        :flags, :attempts, :input_tokens, :output_tokens, :cached_tokens, :reasoning_tokens, :cost, :currency,
-        :duration, :first_token, :transaction_id, :request, :route
-    )""")
-
-
-def _words(served: Served) -> list[str]:
-    said = [served.tenant, *(getattr(served, part) for part in _PARTS)]
-    said.append(served.cost.currency if served.cost is not None else None)
-    return [word for word in said if word is not None]
-
-
-def _free_places(connection: Connection, served: Sequence[Served], ids: Mapping[str, int]) -> list[int]:
-    """A place for each that no other record has: its millisecond's first one that is free."""
-    wanted = [(ids[each.tenant or ""], place_at(int(each.at * 1000))) for each in served]
-    if connection.dialect.name == "postgresql":  # two writers must not find the same place free
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    taken: set[tuple[int, int]] = set()
-    for tenant in {each[0] for each in wanted}:
-        places = [place for owner, place in wanted if owner == tenant]
-        rows = connection.execute(
-            text("""SELECT id FROM records WHERE tenant = :tenant AND id >= :first AND id <= :last"""),
-            {"tenant": tenant, "first": min(places), "last": max(places) + 100_000},
-        )
-        taken.update((tenant, row[0]) for row in rows)
-    given = []
-    for tenant, first in wanted:
-        place = next(place for place in count(first) if (tenant, place) not in taken)
-        taken.add((tenant, place))
-        given.append(place)
-    return given
-
-
-_LOCK = 0x_D1_71_6E_06
-
-
-def _row(served: Served, place: int, ids: Mapping[str, int]) -> dict[str, Any]:
-    named = {part: ids[word] if (word := getattr(served, part)) is not None else None for part in _PARTS}
-    return {
-        **named,
-        "tenant": ids[served.tenant or ""],
-        "id": place,
-        "run": _packed(served.run),
-        "status": served.status,
-        "flags": _STREAMED * served.streamed + _ESTIMATED * served.estimated,
-        "attempts": served.attempts,
-        "input_tokens": served.input_tokens,
-        "output_tokens": served.output_tokens,
-        "cached_tokens": served.cached_tokens or None,
-        "reasoning_tokens": served.reasoning_tokens or None,
-        "cost": served.cost.nano if served.cost is not None else None,
-        "currency": ids[served.cost.currency] if served.cost is not None else None,
-        "duration": round(served.seconds * 1000),
-        "first_token": round(served.first_token * 1000) if served.first_token is not None else None,
-        "transaction_id": served.transaction,
-        "request": served.request if served.request != served.run else None,
-        "route": served.route[:_LONGEST_ROUTE] if served.route is not None else None,
-    }
-
-
-def _packed(run: str) -> bytes:
-    """A run's id in half its length where it is one of ours; any other one is longer than that."""
-    if _OURS.fullmatch(run):
-        return bytes.fromhex(run[len(_RUN) :])
-    return run.encode().ljust(_PACKED + 1, b"\0")
-
-
-def _unpacked(run: bytes) -> str:
-    return f"{_RUN}{run.hex()}" if len(run) == _PACKED else run.rstrip(b"\0").decode()
-
-
 # --- finding ----------------------------------------------------------------------------------------------------------
 
 
 def record_of(connection: Connection, tenant: str, run: str) -> Kept | None:
     """The record of a run of this tenant."""
     rows = connection.execute(
-        text("""SELECT * FROM records WHERE run = :run AND tenant = :tenant"""),
-        {"run": _packed(run), "tenant": _number(connection, tenant)},
+        text("""SELECT * FROM records WHERE substr(run, 1, 3) = :head AND run = :run AND tenant = :tenant"""),
+        {"run": packed(run), "head": packed(run)[:3], "tenant": _number(connection, tenant)},
     ).all()
     return next(iter(_kept_rows(connection, rows)), None)
 
@@ -236,26 +139,18 @@ def found(connection: Connection, tenant: str, which: Filter, *, before: int | N
     if any(word not in ids for word in named.values()):
         return Page((), None)
     values |= {part: ids[word] for part, word in named.items()}
-    # what is looked up by an index narrows what is looked through; the rest is compared on the way
-    indexed = [part for part in ("key",) if part in named]
-    compared = [f"{part} = :{part}" for part in named if part not in indexed]
-    inner = [f"{part} = :{part}" for part in indexed]
-    if which.transaction is not None:
-        inner.append("transaction_id = :transaction")
-        values["transaction"] = which.transaction
+    compared = [f"{part} = :{part}" for part in named]
     if which.failed is not None:
         compared.append("code IS NOT NULL" if which.failed else "code IS NULL")
-    source = " AND ".join(("tenant = :tenant AND id < :before AND id >= :since", *inner))
+    source = "tenant = :tenant AND id < :before AND id >= :since"
+    if which.transaction is not None:  # what is looked up by an index narrows what is looked through
+        source += " AND transaction_id = :transaction"
+        values["transaction"] = which.transaction
+    elif which.key is not None:
+        return _of_key(connection, compared, values, limit)
     rows: Sequence[Row[Any]] = []
     for most in (_FIRST_LOOK, _LOOKED_THROUGH) if compared else (limit,):
-        rows = connection.execute(
-            # every word of the statement stands in this file: what callers say comes in as values alone
-            text(f"""
-                SELECT * FROM (SELECT * FROM records WHERE {source} ORDER BY id DESC LIMIT :most) AS latest
-                WHERE {" AND ".join(compared or ("1 = 1",))}
-                ORDER BY id DESC LIMIT :limit"""),  # noqa: S608
-            values | {"limit": limit, "most": most},
-        ).all()
+        rows = _looked_through(connection, source, compared, values | {"limit": limit, "most": most})
         if len(rows) == limit:
             return Page(tuple(_kept_rows(connection, rows)), rows[-1].id)
     if not compared:
@@ -294,6 +189,69 @@ _AT_PLACES = text("""SELECT * FROM records WHERE tenant = :tenant AND id IN :ids
 )
 
 
+def _of_key(connection: Connection, compared: Sequence[str], values: Mapping[str, Any], limit: int) -> Page:
+    """The latest records of a key, looked for in those stretches of time alone in which it has some."""
+    rows: list[Row[Any]] = []
+    left, source = _LOOKED_THROUGH, "tenant = :tenant AND id < :last AND id >= :first"
+    for first, last in _spans(connection, values):
+        bounds = {"first": max(first, values["since"]), "last": min(last, values["before"]), "most": left}
+        rows += _looked_through(connection, source, compared, {**values, **bounds, "limit": limit - len(rows)})
+        if len(rows) == limit:
+            return Page(tuple(_kept_rows(connection, rows)), rows[-1].id)
+        looked, lowest = connection.execute(
+            text(f"""
+                SELECT count(*), min(id)
+                FROM (SELECT id FROM records WHERE {source} ORDER BY id DESC LIMIT :most) AS latest"""),  # noqa: S608
+            {**values, **bounds},
+        ).one()
+        left -= looked
+        if left <= 0:
+            return Page(tuple(_kept_rows(connection, rows)), lowest)
+    return Page(tuple(_kept_rows(connection, rows)), None)
+
+
+def _spans(connection: Connection, values: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    """From which place to which one a key has records, the latest first; neighbouring stretches are one span."""
+    asked = {name: values[name] for name in ("tenant", "key")} | {
+        "before": values["before"] // 256 + EPOCH + 1,
+        "since": values["since"] // 256 + EPOCH - STRETCH,
+        "many": _STRETCHES_AT_ONCE,
+    }
+    while True:
+        found = connection.execute(_STRETCHES, asked).scalars().all()
+        spans: list[list[int]] = []
+        for starts in found:
+            if spans and starts + STRETCH == spans[-1][0]:
+                spans[-1][0] = starts
+            else:
+                spans.append([starts, starts + STRETCH])
+        for first, last in spans:
+            yield place_at(first), place_at(last)
+        if len(found) < _STRETCHES_AT_ONCE:
+            return
+        asked["before"] = found[-1]
+
+
+_STRETCHES = text("""
+    SELECT DISTINCT starts FROM record_stretches
+    WHERE tenant = :tenant AND key = :key AND starts < :before AND starts > :since
+    ORDER BY starts DESC LIMIT :many""")
+
+
+def _looked_through(
+    connection: Connection, source: str, compared: Sequence[str], values: Mapping[str, Any]
+) -> Sequence[Row[Any]]:
+    """Of the latest so many records of a source, the latest few for which all comparisons hold."""
+    return connection.execute(
+        # every word of the statement stands in this file: what callers say comes in as values alone
+        text(f"""
+            SELECT * FROM (SELECT * FROM records WHERE {source} ORDER BY id DESC LIMIT :most) AS latest
+            WHERE {" AND ".join(compared or ("1 = 1",))}
+            ORDER BY id DESC LIMIT :limit"""),  # noqa: S608
+        values,
+    ).all()
+
+
 def _number(connection: Connection, tenant: str) -> int:
     return ids_of(connection, (tenant,)).get(tenant, -1)
 
@@ -304,7 +262,7 @@ def _kept_rows(connection: Connection, rows: Sequence[Row[Any]]) -> list[Kept]:
 
 
 def _kept(row: Row[Any], words: Mapping[int, str]) -> Kept:
-    run = _unpacked(bytes(row.run))
+    run = unpacked(bytes(row.run))
     return Kept(
         place=row.id,
         at=row.id // 256 + EPOCH,
@@ -321,13 +279,13 @@ def _kept(row: Row[Any], words: Mapping[int, str]) -> Kept:
         route=row.route,
         status=row.status,
         code=words.get(row.code),
-        streamed=bool(row.flags & _STREAMED),
+        streamed=bool(row.flags & STREAMED),
         attempts=row.attempts,
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
         cached_tokens=row.cached_tokens or 0,
         reasoning_tokens=row.reasoning_tokens or 0,
-        estimated=bool(row.flags & _ESTIMATED),
+        estimated=bool(row.flags & ESTIMATED),
         cost=Money(row.cost, words[row.currency]) if row.cost is not None else None,
         milliseconds=row.duration,
         first_token=row.first_token,
@@ -351,8 +309,8 @@ def prune(database: Database, now: int) -> int:
             gone += forgotten
             if forgotten < _AT_ONCE:
                 break
-        day = {"tenant": tenant, "purpose": purpose, "before": before - before % DAY}
-        database.write(lambda connection, day=day: _forget_people(connection, day))  # type: ignore[misc]
+        whose = {"tenant": tenant, "purpose": purpose, "day": before - before % DAY, "stretch": before - STRETCH}
+        database.write(lambda connection, whose=whose: _forget_people(connection, whose))  # type: ignore[misc]
     database.write(lambda connection: prune_rollups(connection, now))
     if database.lite:
         _give_room_back(database)
@@ -408,9 +366,11 @@ _FORGET = text("""DELETE FROM records WHERE tenant = :tenant AND id IN :ids""").
 
 
 def _forget_people(connection: Connection, values: Mapping[str, Any]) -> None:
-    connection.execute(
-        text("""DELETE FROM usage_people WHERE tenant = :tenant AND starts < :before AND purpose = :purpose"""), values
-    )
+    for statement in (
+        "DELETE FROM usage_people WHERE tenant = :tenant AND starts < :day AND purpose = :purpose",
+        "DELETE FROM record_stretches WHERE tenant = :tenant AND starts <= :stretch AND purpose = :purpose",
+    ):
+        connection.execute(text(statement), values)
 
 
 def _give_room_back(database: Database) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from dirigent.core.observations import Served
 from dirigent.core.sketch import Sketch
+from dirigent.store.rows import put
 from dirigent.store.words import ids_of, words_of
 
 __all__ = [
@@ -41,17 +42,19 @@ _KEPT = {MINUTE: 8 * DAY, HOUR: 100 * DAY, DAY: 3_660 * DAY}
 _LOCK = 0x_D1_71_6E_07
 """The advisory lock under which nodes write sums one after the other."""
 
-Part = Literal["project", "purpose", "model", "deployment", "code", "day", "hour", "key", "member", "transaction"]
+Part = Literal[
+    "project", "purpose", "model", "deployment", "code", "day", "hour", "minute", "key", "member", "transaction"
+]
 _NAMED = ("project", "purpose", "model", "deployment", "code", "key", "member")
 _PERSONAL = frozenset({"key", "member"})
-_TIMES = {"day": DAY, "hour": HOUR}
+_TIMES = {"day": DAY, "hour": HOUR, "minute": MINUTE}
 
 
 class Used(msgspec.Struct, frozen=True):
     """What was used of one currency by all that have the same parts."""
 
     parts: tuple[str | int | None, ...]
-    """In the order in which they were asked for; days and hours as the milliseconds at which they begin."""
+    """In the order in which they were asked for; days, hours and minutes as the milliseconds at which they begin."""
     currency: str | None
     requests: int
     errors: int
@@ -87,6 +90,7 @@ class _Sum:
         self.latency, self.first = Sketch(), Sketch()
 
     def count(self, each: Served) -> None:
+        """Counts one that was served, with its durations."""
         self.requests += 1
         self.input += each.input_tokens or 0
         self.output += each.output_tokens or 0
@@ -96,50 +100,83 @@ class _Sum:
             self.cost = each.cost.added_to(self.cost)
         elif each.input_tokens is not None or each.output_tokens is not None:
             self.unpriced += 1
+        self.latency.add(each.seconds)
+        if each.first_token is not None:
+            self.first.add(each.first_token)
 
-    def fields(self) -> dict[str, Any]:
-        return {
-            "requests": self.requests,
-            "input_tokens": self.input,
-            "output_tokens": self.output,
-            "cached_tokens": self.cached,
-            "reasoning_tokens": self.reasoning,
-            "cost": self.cost,
-            "unpriced": self.unpriced,
-        }
+    def take(self, other: _Sum) -> None:
+        """Adds what another one has counted, durations aside."""
+        self.requests += other.requests
+        self.input += other.input
+        self.output += other.output
+        self.cached += other.cached
+        self.reasoning += other.reasoning
+        self.cost += other.cost
+        self.unpriced += other.unpriced
+
+    def sums(self) -> tuple[int, ...]:
+        """In the order of `_SUMS`."""
+        return self.requests, self.input, self.output, self.cached, self.reasoning, self.cost, self.unpriced
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def add(connection: Connection, served: Sequence[Served], ids: Mapping[str, int]) -> None:
-    """Counts what was served; `ids` knows all its words."""
+def add(connection: Connection, served: Mapping[tuple[int, ...], Sequence[Served]]) -> None:
+    """Counts what was served, by the numbers of the words that it has in common.
+
+    These are tenant, project, purpose, key, member, path, model, deployment, revision, code and currency; 0 for none.
+    """
     if connection.dialect.name == "postgresql":  # on SQLite there is one writer anyway
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     rollups: dict[tuple[int, ...], _Sum] = {}
     people: dict[tuple[int, ...], _Sum] = {}
-    for each in served:
-        at = int(each.at * 1000)
-        tenant = ids[each.tenant or ""]
-        what = (
-            _id(ids, each.project),
-            _id(ids, each.purpose),
-            _id(ids, each.model),
-            _id(ids, each.deployment),
-            _id(ids, each.code),
-            _id(ids, each.cost.currency if each.cost is not None else None),
-        )
-        who = (_id(ids, each.key), _id(ids, each.member))
-        _at(people, (tenant, at - at % DAY, *who, *what)).count(each)
-        for grain in _GRAINS:
-            row = _at(rollups, (tenant, grain, at - at % grain, *what))
-            row.count(each)
-            row.latency.add(each.seconds)
-            if each.first_token is not None:
-                row.first.add(each.first_token)
+    for numbers, several in served.items():
+        tenant, project, purpose, key, member, _, model, deployment, _, code, currency = numbers
+        what = (project, purpose, model, deployment, code, currency)
+        minutes: dict[int, _Sum] = {}
+        for each in several:
+            minute = int(each.at * 1000) // MINUTE * MINUTE
+            found = minutes.get(minute)
+            if found is None:
+                found = minutes[minute] = _Sum()
+            found.count(each)
+        for minute, found in minutes.items():
+            _at(people, (tenant, minute - minute % DAY, key, member, *what)).take(found)
+            for grain in _GRAINS:
+                row = _at(rollups, (tenant, grain, minute - minute % grain, *what))
+                row.take(found)
+                row.latency.take(found.latency)
+                row.first.take(found.first)
     _add_to_sketches(connection, rollups)
-    connection.execute(_ADD_ROLLUP, [_rollup(key, row) for key, row in sorted(rollups.items())])
-    connection.execute(_ADD_PEOPLE, [_people(key, row) for key, row in sorted(people.items())])
+    put(
+        connection,
+        "usage_rollups",
+        (*_ROLLUP, *_SUMS, "latency", "first_token"),
+        [(*key, *row.sums(), str(row.latency), str(row.first)) for key, row in sorted(rollups.items())],
+        _added_to("usage_rollups", _ROLLUP, "latency", "first_token"),
+    )
+    put(
+        connection,
+        "usage_people",
+        (*_PEOPLE, *_SUMS),
+        [(*key, *row.sums()) for key, row in sorted(people.items())],
+        _added_to("usage_people", _PEOPLE),
+    )
+
+
+_WHAT = ("project", "purpose", "model", "deployment", "code", "currency")
+_ROLLUP = ("tenant", "grain", "starts", *_WHAT)
+_PEOPLE = ("tenant", "starts", "key", "member", *_WHAT)
+_SUMS = ("requests", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens", "cost", "unpriced")
+
+
+def _added_to(table: str, key: Sequence[str], *replaced: str) -> str:
+    """What becomes of a row that is there already: its sums grow, and its sketches are replaced."""
+    grown = [f"{name} = {table}.{name} + excluded.{name}" for name in _SUMS]
+    return f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET " + ", ".join(
+        (*grown, *(f"{name} = excluded.{name}" for name in replaced))
+    )
 
 
 def _at(sums: dict[tuple[int, ...], _Sum], key: tuple[int, ...]) -> _Sum:
@@ -147,22 +184,6 @@ def _at(sums: dict[tuple[int, ...], _Sum], key: tuple[int, ...]) -> _Sum:
     if found is None:
         found = sums[key] = _Sum()
     return found
-
-
-def _id(ids: Mapping[str, int], word: str | None) -> int:
-    return ids[word] if word is not None else 0
-
-
-_WHAT = ("project", "purpose", "model", "deployment", "code", "currency")
-
-
-def _rollup(key: tuple[int, ...], row: _Sum) -> dict[str, Any]:
-    said = dict(zip(("tenant", "grain", "starts", *_WHAT), key, strict=True))
-    return said | row.fields() | {"latency": str(row.latency), "first_token": str(row.first)}
-
-
-def _people(key: tuple[int, ...], row: _Sum) -> dict[str, Any]:
-    return dict(zip(("tenant", "starts", "key", "member", *_WHAT), key, strict=True)) | row.fields()
 
 
 def _add_to_sketches(connection: Connection, rollups: Mapping[tuple[int, ...], _Sum]) -> None:
@@ -181,48 +202,14 @@ def _add_to_sketches(connection: Connection, rollups: Mapping[tuple[int, ...], _
                 row.first.take(Sketch.read(firsts))
 
 
-_ADD_ROLLUP = text("""
-    INSERT INTO usage_rollups (
-        tenant, grain, starts, project, purpose, model, deployment, code, currency,
-        requests, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost, unpriced, latency, first_token
-    ) VALUES (
-        :tenant, :grain, :starts, :project, :purpose, :model, :deployment, :code, :currency,
-        :requests, :input_tokens, :output_tokens, :cached_tokens, :reasoning_tokens, :cost, :unpriced, :latency,
-        :first_token
-    )
-    ON CONFLICT (tenant, grain, starts, project, purpose, model, deployment, code, currency) DO UPDATE SET
-        requests = usage_rollups.requests + excluded.requests,
-        input_tokens = usage_rollups.input_tokens + excluded.input_tokens,
-        output_tokens = usage_rollups.output_tokens + excluded.output_tokens,
-        cached_tokens = usage_rollups.cached_tokens + excluded.cached_tokens,
-        reasoning_tokens = usage_rollups.reasoning_tokens + excluded.reasoning_tokens,
-        cost = usage_rollups.cost + excluded.cost,
-        unpriced = usage_rollups.unpriced + excluded.unpriced,
-        latency = excluded.latency,
-        first_token = excluded.first_token""")
-_ADD_PEOPLE = text("""
-    INSERT INTO usage_people (
-        tenant, starts, key, member, project, purpose, model, deployment, code, currency,
-        requests, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost, unpriced
-    ) VALUES (
-        :tenant, :starts, :key, :member, :project, :purpose, :model, :deployment, :code, :currency,
-        :requests, :input_tokens, :output_tokens, :cached_tokens, :reasoning_tokens, :cost, :unpriced
-    )
-    ON CONFLICT (tenant, starts, key, member, project, purpose, model, deployment, code, currency) DO UPDATE SET
-        requests = usage_people.requests + excluded.requests,
-        input_tokens = usage_people.input_tokens + excluded.input_tokens,
-        output_tokens = usage_people.output_tokens + excluded.output_tokens,
-        cached_tokens = usage_people.cached_tokens + excluded.cached_tokens,
-        reasoning_tokens = usage_people.reasoning_tokens + excluded.reasoning_tokens,
-        cost = usage_people.cost + excluded.cost,
-        unpriced = usage_people.unpriced + excluded.unpriced""")
-
-
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
 class Question(msgspec.Struct, frozen=True):
-    """What is asked about the sums: of which time, one row for what, and of what alone."""
+    """What is asked about the sums: of which time, one row for what, and of what alone.
+
+    Sums by minute are kept for a week.
+    """
 
     tenant: str
     since: int
@@ -310,7 +297,7 @@ def latency(connection: Connection, question: Question) -> Sequence[Percentiles]
 
 
 def _tiled(question: Question) -> Sequence[tuple[int, int, int]]:
-    grain = HOUR if "hour" in question.by else None
+    grain = MINUTE if "minute" in question.by else HOUR if "hour" in question.by else None
     return tiles(question.since, question.until, question.now, grain=grain)
 
 
@@ -321,8 +308,8 @@ def tiles(since: int, until: int, now: int, *, grain: int | None = None) -> Sequ
     With `grain` all are of that grain.
     """
     finest = MINUTE if grain is None else grain
-    if since < now - _KEPT[MINUTE] + DAY:
-        finest = max(finest, HOUR)
+    if since < now - _KEPT[MINUTE] + DAY and grain is None:
+        finest = HOUR
     if since < now - _KEPT[HOUR] + DAY and grain is None:
         finest = DAY
     since -= since % finest
@@ -358,7 +345,7 @@ def prune_rollups(connection: Connection, now: int) -> int:
     return gone
 
 
-_SUMMED = "requests, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost, unpriced"
+_SUMMED = ", ".join(_SUMS)
 
 
 def _of_rollups(laid: Sequence[tuple[int, int, int]]) -> tuple[str, dict[str, Any]]:

@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, TextClause, bindparam, text
+from sqlalchemy import Connection, Row, TextClause, text
 
 from dirigent.core.allowances import Allowance
 from dirigent.core.windows import span_at
+from dirigent.store.rows import Statement
 
 __all__ = [
     "Account",
@@ -144,26 +145,26 @@ def join(connection: Connection, holder: str, node: str) -> None:
 
 def post(connection: Connection, posting: Posting) -> dict[str, Account]:
     """Books a posting, once, and grants what there is of what it needs; how its windows stand then. Raises Fenced."""
-    dialect = connection.dialect.name
     whose = {"holder": posting.holder, "epoch": posting.epoch, "number": posting.number, "flushed": posting.flushed}
-    now = connection.execute(_MARK[dialect], whose).scalar()
-    if now is None:
+    marked = _MARK.rows(connection, whose)
+    if not marked:
         row = connection.execute(_HOLDER, {"holder": posting.holder}).one_or_none()
         if row is None or row.over or row.epoch != posting.epoch or row.posted != posting.number:
             raise Fenced
         return _as_they_are(connection, posting)  # nobody heard of its end the first time
+    now = int(marked[0].seen)
     entries = {entry.window.id: entry for entry in posting.entries}
     if new := [_new(entry.window) for _, entry in sorted(entries.items()) if not entry.known]:
         connection.execute(_INSERT, new)
     rows = _locked(connection, posting.holder, sorted(entries))
-    lines = [_Line(entries[row.id], row, int(now), posting.holders) for row in rows]
+    lines = [_Line(entries[row.id], row, now, posting.holders) for row in rows]
     if short := [line.row.id for line in lines if line.short]:
         others: dict[str, list[int]] = {}
-        for row in connection.execute(_OTHERS, {"holder": posting.holder, "ids": short, "since": now - _ALIVE}):
+        for row in _OTHERS.rows(connection, {"holder": posting.holder, "ids": short, "since": now - _ALIVE}):
             others.setdefault(row.window_id, []).append(row.answered)
         for line in lines:
             if line.short:
-                line.want(others.get(line.row.id, ()), int(now))
+                line.want(others.get(line.row.id, ()), now)
     _write(connection, posting.holder, lines)
     return {line.row.id: line.account() for line in lines}
 
@@ -234,23 +235,23 @@ _CHANGED = ("booked", "presumed", "overrun", "leased", "granted", "total", "most
 
 
 def _write(connection: Connection, holder: str, lines: Sequence[_Line]) -> None:
-    if changed := [line.change() for line in lines if line.changes]:
-        result = connection.execute(_BOOK, changed)
-        if result.rowcount != len(changed):  # the second line of defence: the law stands in the statement too
-            raise ArithmeticError("more of an allowance was about to be leased than it has left")
+    changed = [line.change() for line in lines if line.changes]
+    # the second line of defence: the law stands in the statement too
+    if changed and _BOOK.does(connection, changed) != len(changed):
+        raise ArithmeticError("more of an allowance was about to be leased than it has left")
     leases = [
         {"holder": holder, "window": line.row.id, "amount": line.lease, "answered": line.answered}
         for line in lines
         if line.leased or line.lease != line.row.amount or line.answered != line.row.answered
     ]
     if leases:
-        connection.execute(_LEASE, leases)
+        _LEASE.does(connection, leases)
 
 
 def _locked(connection: Connection, holder: str, ids: Sequence[str]) -> Sequence[Row[Any]]:
     if not ids:
         return ()
-    return connection.execute(_LOCK[connection.dialect.name], {"holder": holder, "ids": ids}).all()
+    return _LOCK.rows(connection, {"holder": holder, "ids": ids})
 
 
 def _as_they_are(connection: Connection, posting: Posting) -> dict[str, Account]:
@@ -280,7 +281,7 @@ def glance(connection: Connection, holder: str) -> dict[str, Glance]:
     """How the windows stand of which the holder has a lease, and whether somebody wants what it does not use."""
     return {
         row.id: Glance(row.spent, row.leased, row.most, row.wanted if row.wanted > row.answered else 0)
-        for row in connection.execute(_GLANCE, {"holder": holder})
+        for row in _GLANCE.rows(connection, {"holder": holder})
     }
 
 
@@ -385,51 +386,55 @@ _NOW = {
 }
 
 
-def _both(statement: str) -> dict[str, TextClause]:
+def _texts(statement: str) -> dict[str, str]:
     """The statement for each database: their clocks differ, and one of them has no locks on rows and needs none."""
     lite = statement.replace("FOR UPDATE OF w", "").replace("FOR UPDATE SKIP LOCKED", "").replace("FOR UPDATE", "")
-    found = {
-        "sqlite": text(lite.replace("NOW()", _NOW["sqlite"])),
-        "postgresql": text(statement.replace("NOW()", _NOW["postgresql"])),
+    return {
+        "sqlite": lite.replace("NOW()", _NOW["sqlite"]),
+        "postgresql": statement.replace("NOW()", _NOW["postgresql"]),
     }
-    if ":ids" not in statement:
-        return found
-    return {name: each.bindparams(bindparam("ids", expanding=True)) for name, each in found.items()}
+
+
+def _both(statement: str) -> dict[str, TextClause]:
+    return {name: text(each) for name, each in _texts(statement).items()}
 
 
 _JOIN = _both("""
     INSERT INTO ledger_holders (id, node, epoch, over, seen, posted, flushed)
     VALUES (:holder, :node, 1, 0, NOW(), 0, 0)""")
-_MARK = _both("""
+_MARK = Statement(
+    _texts("""
     UPDATE ledger_holders SET posted = :number, flushed = :flushed, seen = NOW()
     WHERE id = :holder AND epoch = :epoch AND over = 0 AND posted = :number - 1
     RETURNING seen""")
+)
 _HOLDER = text("SELECT epoch, over, posted, flushed FROM ledger_holders WHERE id = :holder")
 _INSERT = text("""
     INSERT INTO ledger_windows (id, tenant, allowance, unit, span, starts, ends, most, version,
                                 booked, presumed, overrun, leased, wanted, scarce)
     VALUES (:id, :tenant, :allowance, :unit, :span, :starts, :ends, :most, :version, 0, 0, 0, 0, 0, 0)
     ON CONFLICT (id) DO NOTHING""")
-_LOCK = _both("""
+_LOCK = Statement(
+    _texts("""
     SELECT w.id, w.most, w.version, w.booked + w.presumed + w.overrun AS spent, w.leased, w.wanted, w.scarce,
            coalesce(l.amount, 0) AS amount, coalesce(l.answered, 0) AS answered
     FROM ledger_windows w LEFT JOIN ledger_leases l ON l.window_id = w.id AND l.holder = :holder
     WHERE w.id IN :ids ORDER BY w.id FOR UPDATE OF w""")
-_BOOK = text("""
+)
+_BOOK = Statement("""
     UPDATE ledger_windows
     SET booked = booked + :booked, presumed = presumed + :presumed, overrun = overrun + :overrun,
         leased = leased + :leased, most = :most, version = :version, wanted = :wanted, scarce = :scarce
     WHERE id = :id AND (:granted = 0 OR booked + presumed + overrun + leased + :total <= :most)""")
-_LEASE = text("""
+_LEASE = Statement("""
     INSERT INTO ledger_leases (holder, window_id, amount, answered, presumed)
     VALUES (:holder, :window, :amount, :answered, 0)
     ON CONFLICT (holder, window_id) DO UPDATE SET amount = excluded.amount, answered = excluded.answered""")
-_OTHERS = text("""
+_OTHERS = Statement("""
     SELECT l.window_id, l.answered
     FROM ledger_leases l JOIN ledger_holders h ON h.id = l.holder
-    WHERE l.window_id IN :ids AND l.holder <> :holder AND l.amount > 0 AND h.over = 0 AND h.seen > :since
-    """).bindparams(bindparam("ids", expanding=True))
-_GLANCE = text("""
+    WHERE l.window_id IN :ids AND l.holder <> :holder AND l.amount > 0 AND h.over = 0 AND h.seen > :since""")
+_GLANCE = Statement("""
     SELECT w.id, w.booked + w.presumed + w.overrun AS spent, w.leased, w.most, w.wanted, l.answered
     FROM ledger_leases l JOIN ledger_windows w ON w.id = l.window_id
     WHERE l.holder = :holder AND l.amount > 0""")

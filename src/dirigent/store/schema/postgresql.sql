@@ -1,4 +1,4 @@
--- 0007_watching
+-- 0008_stretches
 -- Written by `make schema` from the steps in store/migrations;
 
 CREATE TABLE alembic_version (
@@ -594,7 +594,21 @@ CREATE TABLE duties (
 	CONSTRAINT duties_key PRIMARY KEY (name)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0007_watching');
+CREATE TABLE record_stretches (
+	tenant INTEGER NOT NULL,
+	key INTEGER NOT NULL,
+	starts BIGINT NOT NULL,
+	purpose INTEGER NOT NULL,
+	CONSTRAINT record_stretches_key PRIMARY KEY (tenant, key, starts, purpose)
+);
+
+DROP INDEX records_by_key;
+
+DROP INDEX records_by_run;
+
+CREATE INDEX records_by_run ON records (substr(run, 1, 3));
+
+INSERT INTO alembic_version (version_num) VALUES ('0008_stretches');
 
 INSERT INTO downgrades (revision, before, statements) VALUES ('0001_people', NULL, '["DROP TABLE downgrades","DROP TABLE pulse","DROP TABLE sign_in_failures","DROP TABLE sessions","DROP TABLE rates","DROP TABLE allowances","DROP TABLE purposes","DROP TABLE virtual_keys","DROP TABLE members","DROP TABLE projects","DROP TABLE tenants"]');
 
@@ -609,3 +623,5 @@ INSERT INTO downgrades (revision, before, statements) VALUES ('0005_records', '0
 INSERT INTO downgrades (revision, before, statements) VALUES ('0006_approvals', '0005_records', '["DROP TABLE approval_links","DROP TABLE approval_votes","DROP TABLE approval_deciders","DROP TABLE approvals"]');
 
 INSERT INTO downgrades (revision, before, statements) VALUES ('0007_watching', '0006_approvals', '["DROP TABLE duties","DROP TABLE alert_deliveries","DROP TABLE alerts","DROP TABLE alert_rules","DROP TABLE resting","DROP TABLE happenings"]');
+
+INSERT INTO downgrades (revision, before, statements) VALUES ('0008_stretches', '0007_watching', '["DROP INDEX records_by_run","CREATE INDEX records_by_run ON records (run)","CREATE INDEX records_by_key ON records (tenant, key, id)","DROP TABLE record_stretches"]');

@@ -1,7 +1,8 @@
 """What runs did: one small row for each, and their sums by minute, hour and day.
 
 A record holds numbers alone: names stand once in `record_words`. Both of its key's parts sort a tenant's records by
-when they ended, so that a list of the latest reads nothing else.
+when they ended, so that a list of the latest reads nothing else. Each further index would be a quarter of a record: so
+runs are found by the first bytes of their ids, and a key's records by the stretches of time in which it has some.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, T
 
 from dirigent.store.schema.tables import metadata
 
-__all__ = ["record_words", "records", "usage_people", "usage_rollups"]
+__all__ = ["record_stretches", "record_words", "records", "usage_people", "usage_rollups"]
 
 record_words = Table(
     "record_words",
@@ -51,8 +52,7 @@ records = Table(
     Column("route", Text),
     sqlite_with_rowid=False,
 )
-Index("records_by_run", records.c.run)
-Index("records_by_key", records.c.tenant, records.c.key, records.c.id)
+Index("records_by_run", text("substr(run, 1, 3)"), _table=records)
 _named = text("transaction_id IS NOT NULL")
 Index(
     "records_by_transaction",
@@ -60,6 +60,17 @@ Index(
     records.c.transaction_id,
     sqlite_where=_named,
     postgresql_where=_named,
+)
+
+record_stretches = Table(
+    "record_stretches",
+    metadata,
+    Column("tenant", Integer, primary_key=True, autoincrement=False),
+    Column("key", Integer, primary_key=True, autoincrement=False),
+    Column("starts", BigInteger, primary_key=True, autoincrement=False),
+    # 0 for none; it is here so that what a purpose forgets early is forgotten here as well.
+    Column("purpose", Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
 )
 
 usage_rollups = Table(
