@@ -205,7 +205,7 @@ class Gateway:
             if route is None or not route.open:
                 self._note(call)
             else:
-                self._live.pop(call.run_id, None)
+                self._forget(call)
 
     # --- what the straight way needs ----------------------------------------------------------------------------------
 
@@ -229,7 +229,7 @@ class Gateway:
         call.caller.over()
 
     def _note(self, call: Call) -> None:
-        self._live.pop(call.run_id, None)
+        self._forget(call)
         observer = self._conductor.ports.observer
         if call.denied is not None:
             observer.observe(call.refused(call.denied))
@@ -248,6 +248,12 @@ class Gateway:
         said = copy.said(run, call.caller.headers, call.caller.body)
         if said is not None:
             archive.keep(said)
+
+    def _forget(self, call: Call) -> None:
+        """Lets go of a call that is over. What could stop it knows it in turn: both would wait for the collector."""
+        self._live.pop(call.run_id, None)
+        call.stop = call.broken_off = None
+        call.caller.on_quiet = None
 
     def _fail(self, call: Call, route: Route | None) -> None:
         _log.exception("the request %s failed on a fault of our own", call.request_id)
