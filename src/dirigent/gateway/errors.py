@@ -44,6 +44,7 @@ SHAPES = {
     "no_candidate": Shape(503, "api_error"),
     "run_limit_exceeded": Shape(504, "api_error", retry=False),
     "timeout": Shape(504, "api_error"),
+    "not_approved": Shape(409, "api_error", retry=False),
     "internal_error": Shape(500, "api_error"),
 }
 _UNFORESEEN = Shape(500, "api_error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dirigent.core.registry import Registry
+from dirigent.models.steps.approve import Approve
 from dirigent.models.steps.ask import Ask
 from dirigent.models.steps.branch import Branch
 from dirigent.models.steps.calculate import Calculate
@@ -23,6 +24,7 @@ __all__ = ["STEPS"]
 STEPS: Registry[Step] = Registry(
     Step,
     [
+        Approve,
         Ask,
         Branch,
         Calculate,
