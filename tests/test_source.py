@@ -14,6 +14,7 @@ READS_THE_ENVIRONMENT = (
     "local/process.py",  # the child that holds the weights: native code is tuned by variables, and only by them
 )
 STARTS_PROGRAMS = (
+    "annex",
     "local",
     "store/upgrade.py",  # what changes schemas is large, and ends when the schema stands
     "workers.py",

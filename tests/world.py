@@ -31,6 +31,7 @@ from dirigent.memory import (
 from dirigent.models import MODELS
 from dirigent.models.providers import PROVIDERS
 from dirigent.models.providers.provider import Provider
+from dirigent.models.sources import SOURCES
 from dirigent.models.steps import STEPS
 from dirigent.models.strategies import STRATEGIES
 from dirigent.models.tools import TOOLS
@@ -40,7 +41,7 @@ from dirigent.policies import POLICIES
 
 __all__ = ["KEY", "READER", "World", "ask", "request", "until_it_fails"]
 
-READER = Reader((MODELS, PROVIDERS, STEPS, STRATEGIES, TOOLS, VERIFIERS, POLICIES))
+READER = Reader((MODELS, PROVIDERS, SOURCES, STEPS, STRATEGIES, TOOLS, VERIFIERS, POLICIES))
 KEY = "sk-this-is-never-shown-to-anybody"
 """The credential under the variable `KEY` in every world."""
 

@@ -80,6 +80,12 @@ class Nobody:
     def provider(self, name: str) -> Kind | None:
         return None
 
+    def source(self, name: str) -> None:
+        return None
+
+    def source_names(self) -> Iterable[str]:
+        return ()
+
     def provider_names(self) -> Iterable[str]:
         return ()
 

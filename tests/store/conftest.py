@@ -11,6 +11,13 @@ from dirigent.store import Database, upgrade
 from tests.postgres import a_database
 
 
+@pytest.fixture
+def fresh_postgres(postgres: str) -> Iterator[str]:
+    """The address of an empty PostgreSQL database."""
+    with a_database(postgres) as found:
+        yield found
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty database; the test runs once on each kind."""

@@ -14,12 +14,13 @@ from dirigent.core.model import Model
 from dirigent.core.policy import Policy
 from dirigent.core.registry import Kind, Registry
 from dirigent.core.schema import json_schema
+from dirigent.core.source import Source
 from dirigent.models.providers.provider import Provider
 from tools.docs.words import default, page, plural, table, type_in_words
 
 __all__ = ["EXAMPLES", "SECTIONS", "kind_pages", "registries", "schema"]
 
-SECTIONS: dict[str, type[Kind]] = {"providers": Provider, "models": Model}
+SECTIONS: dict[str, type[Kind]] = {"providers": Provider, "sources": Source, "models": Model}
 """The sections of a configuration, and of which contract the entries of each are kinds."""
 EXAMPLES = Path(__file__).with_name("examples")
 """One piece of configuration per kind, as `contract.type.yaml`; a test reads each with the real reader."""

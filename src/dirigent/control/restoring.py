@@ -9,7 +9,7 @@ from dirigent.core.errors import Finding
 
 __all__ = ["restored", "section"]
 
-_SECTIONS = ("models", "providers")
+_SECTIONS = ("models", "providers", "sources")
 
 
 def restored(

@@ -18,6 +18,7 @@ from dirigent.core.ports import Listings, Secret, Secrets
 from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind, Reader, nearest
 from dirigent.core.run import Answering
+from dirigent.core.source import Source
 from dirigent.core.usage import Tariff
 
 __all__ = ["TASKS", "Catalog", "publishable"]
@@ -29,12 +30,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}")
 _NAME_RULE = (
     "a name has letters, digits and . _ : / + - only, starts with a letter or digit, and has 128 characters at most"
 )
-_SECTIONS = ("providers", "models", "policies", "defaults")
+_SECTIONS = ("providers", "sources", "models", "policies", "defaults")
 K = TypeVar("K", bound=Kind)
 
 
 class Catalog:
-    """All providers and models of one revision. A run keeps the catalog with which it began."""
+    """All providers, sources and models of one revision. A run keeps the catalog with which it began."""
 
     def __init__(
         self,
@@ -46,10 +47,12 @@ class Catalog:
         rules: Mapping[str, Sequence[Policy]] = {},
         outer: Sequence[Policy] = (),
         defaults: Mapping[Task, str] = {},
+        sources: Mapping[str, Source] = {},
     ) -> None:
         self.revision = revision
         """The first 12 hex digits of the SHA-256 of the canonical configuration."""
         self.providers = providers
+        self.sources = sources
         self.models = models
         self.profiles = profiles
         self._tariffs = {name: Tariff(profile.price) for name, profile in profiles.items() if profile.price is not None}
@@ -95,6 +98,13 @@ class Catalog:
         """The provider called `name`, which publishing has made sure of."""
         return self.providers[name]
 
+    def source(self, name: str) -> Source:
+        """The source called `name`. Raises Invalid where there is none."""
+        found = self.sources.get(name)
+        if found is None:
+            raise Invalid(f"there is no source {name!r}{nearest(name, self.sources)}")
+        return found
+
     def _unknown(self, name: str) -> NoReturn:
         raise UnknownModel(f"there is no model {name!r}{nearest(name, self.models)}", param="model")
 
@@ -116,6 +126,7 @@ def publishable(
         rules=draft.rules,
         outer=draft.outer,
         defaults=draft.defaults,
+        sources=draft.sources,
     )
 
 
@@ -127,6 +138,7 @@ class _Draft:
         self.secrets = secrets
         self.findings: list[Finding] = []
         self.providers: dict[str, Kind] = {}
+        self.sources: dict[str, Source] = {}
         self.models: dict[str, Model] = {}
         self.profiles: dict[str, Profile] = {}
         self.rules: dict[str, tuple[Policy, ...]] = {}
@@ -143,12 +155,19 @@ class _Draft:
     def provider_names(self) -> Iterable[str]:
         return self._named["providers"]
 
+    def source(self, name: str) -> Source | None:
+        return self.sources.get(name)
+
+    def source_names(self) -> Iterable[str]:
+        return self._named["sources"]
+
     def read(self, document: Mapping[str, Any], reader: Reader, provider: type[Kind]) -> None:
         for key in document:
             if key not in _SECTIONS:
                 hint = f"{nearest(str(key), _SECTIONS)}; known are {', '.join(_SECTIONS)}"
                 self._fault((key,), f"there is no section {key!r} here{hint}")
         self.providers |= self._section("providers", provider, document, reader)
+        self.sources |= self._section("sources", Source, document, reader)
         self.models |= self._section("models", Model, self._without_rules(document, reader), reader)
         self.outer = self._policies(document.get("policies"), ("policies",), reader)
         self.defaults |= self._defaults(document.get("defaults"))
@@ -242,6 +261,9 @@ class _Draft:
             self.profiles[name] = model.profile(self)
         for task, name in self.defaults.items():
             self._check_default(task, name)
+        for name, source in self.sources.items():
+            found = source.faults(self.secrets)
+            self.findings += [Finding(("sources", name, *fault.path), fault.message) for fault in found]
         for name, provider in self.providers.items():
             self.findings += [
                 Finding(("providers", name, *fault.path), fault.message)

@@ -13,6 +13,7 @@ from dirigent.core.ports import Listings, Secrets
 from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
 from dirigent.core.run import Passage, Run
+from dirigent.core.source import Source
 from dirigent.core.tokens import estimated_request
 
 __all__ = ["Fields", "Mention", "Model", "Survey"]
@@ -40,6 +41,14 @@ class Survey(Protocol):
 
     def provider_names(self) -> Iterable[str]:
         """The names of all providers."""
+        ...
+
+    def source(self, name: str) -> Source | None:
+        """The source of that name, if there is one."""
+        ...
+
+    def source_names(self) -> Iterable[str]:
+        """The names of all sources."""
         ...
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import date
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
 from dirigent.core.allowances import Allowance, Charge, Rates, no_rates
+from dirigent.core.documents import Document, DocumentFormat, Extract, Made, ReadLimits
 from dirigent.core.errors import Failed
 from dirigent.core.events import Event
 from dirigent.core.grants import Grant
@@ -21,6 +22,7 @@ from dirigent.core.identity import Principal, Priority
 from dirigent.core.journal import Cancelled, Claimed, Ended, Entry, Submission
 from dirigent.core.messages import Sound, Task, Transcript
 from dirigent.core.subjects import SubjectReader
+from dirigent.core.tables import Bounds, Rows, TableSource
 from dirigent.core.usage import Price, Usage
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "Breaker",
     "Cache",
     "Capability",
+    "Cited",
+    "Documents",
     "Embedder",
     "Engine",
     "Fetch",
@@ -42,7 +46,9 @@ __all__ = [
     "HttpTaker",
     "Journal",
     "Kept",
+    "Knowledge",
     "Ledger",
+    "Library",
     "Listing",
     "Listings",
     "LocalEndpoint",
@@ -64,6 +70,7 @@ __all__ = [
     "Secrets",
     "Slots",
     "Standing",
+    "Tables",
     "Timeouts",
     "Vitals",
 ]
@@ -581,6 +588,74 @@ class Files(Protocol):
         ...
 
 
+# --- what lies outside of models --------------------------------------------------------------------------------------
+
+
+class Tables(Protocol):
+    """Tables wherever they lie, for reading only."""
+
+    async def query(self, source: TableSource, sql: str, parameters: Mapping[str, Any], bounds: Bounds) -> Rows:
+        """What one SELECT finds, its parameters bound and never spliced, as plain data.
+
+        Raises QueryFailed where it is refused or finds too much, TimedOut, and Unavailable where nothing answers.
+        """
+        ...
+
+
+class Documents(Protocol):
+    """Documents written and read, in a process of its own."""
+
+    async def render(self, document: Document, form: DocumentFormat) -> Made:
+        """The document in that format. Raises Invalid where it cannot be written so, Unavailable."""
+        ...
+
+    async def read(self, name: str, content_type: str, data: bytes, limits: ReadLimits) -> Extract:
+        """Text, tables and facts of a file. Raises Invalid where it is none of a known kind or beyond its limits."""
+        ...
+
+
+class Library(msgspec.Struct, frozen=True):
+    """Documents to be searched: where they lie, and how they are cut."""
+
+    name: str
+    """As the configuration calls it."""
+    folder: str
+    """Below the node's folder of sources."""
+    languages: tuple[str, ...] = ("de", "en")
+    chunk: int = 900
+    """Characters of one piece, about."""
+
+
+class Cited(msgspec.Struct, frozen=True):
+    """A piece of a document that answers a question, with all that a citation needs."""
+
+    document: str
+    """The file's path below the collection's folder."""
+    heading: str
+    """The headings above it, outermost first, parted by ` › `."""
+    text: str
+    position: int
+    """Which piece of its document it is, counted from 1."""
+    page: int | None
+    score: float
+    """Of this search alone: scores of two searches do not compare."""
+
+
+class Knowledge(Protocol):
+    """Collections of documents, learned and searched within a tenant."""
+
+    async def search(self, tenant: str, library: Library, question: str, most: int) -> Sequence[Cited]:
+        """The pieces that answer best, the best first; files that have changed are learned before.
+
+        Raises Unavailable where the encoder or the database does not answer.
+        """
+        ...
+
+    async def forget(self, tenant: str, library: str, document: str | None = None) -> int:
+        """Forgets one document of a collection, or all of it; how many pieces that were."""
+        ...
+
+
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
@@ -728,3 +803,9 @@ class Ports(msgspec.Struct, frozen=True):
     """None where nothing of what is asked and answered is kept."""
     rates: Rates = no_rates
     """What currencies are worth, for what is counted with a run."""
+    tables: Tables | None = None
+    """None where no tables can be asked."""
+    documents: Documents | None = None
+    """None where no documents are written and read."""
+    knowledge: Knowledge | None = None
+    """None where nothing is learned of documents."""

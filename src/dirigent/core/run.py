@@ -136,6 +136,10 @@ class Published(Protocol):
         """The provider of that name; publishing has made sure that it exists."""
         ...
 
+    def source(self, name: str) -> Kind:
+        """The source of that name. Raises Invalid where there is none."""
+        ...
+
 
 class Attempt(msgspec.Struct, frozen=True):
     """One try at one deployment."""

@@ -6,9 +6,9 @@ from functools import cached_property
 
 from faster_whisper import WhisperModel
 
+from dirigent.annex.process import Breathe
 from dirigent.core.errors import Invalid
 from dirigent.core.messages import Segment, Transcript, Word
-from dirigent.local.annex_process import Breathe
 from dirigent.local.carried import Carried, inside
 from dirigent.local.launch import cores
 from dirigent.local.sound import HEARD, pieces

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from dirigent.local.annex_process import inhabit
+from dirigent.annex.process import inhabit
 from dirigent.local.ears import Ears
 from dirigent.local.speech_message import Listen
 

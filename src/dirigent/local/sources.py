@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO, Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
+from dirigent.annex.tether import tied
 from dirigent.core.errors import DirigentError
 from dirigent.core.ports import Http, HttpAnswer, HttpCall, Origin, Timeouts
 from dirigent.local.kit import Part, Weights
-from dirigent.local.tether import tied
 
 __all__ = ["Folder", "Hub", "PackageIndex", "Reach", "Source", "SourceFailed", "Supply"]
 

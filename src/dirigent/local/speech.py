@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeGuard, get_args
 
+from dirigent.annex.annex import Annex, annex_command
 from dirigent.core.errors import Invalid, TooLarge, Unavailable, Unsupported
 from dirigent.core.messages import Sound, Transcript
 from dirigent.core.registry import nearest
-from dirigent.local.annex import Annex, annex_command
 from dirigent.local.carried import missing
 from dirigent.local.speech_message import LANGUAGES, Format, Listen, Say
 

@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 import onnxruntime
 
+from dirigent.annex.process import Breathe
 from dirigent.core.errors import Invalid
 from dirigent.core.messages import Sound
-from dirigent.local.annex_process import Breathe
 from dirigent.local.carried import Carried, inside
 from dirigent.local.launch import cores
 from dirigent.local.phonemes import Phonemiser

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dirigent.local.annex_process import inhabit
+from dirigent.annex.process import inhabit
 from dirigent.local.speech_message import Say
 from dirigent.local.voice import Voice
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dirigent.memory.affinity import MemoryAffinity
 from dirigent.memory.cache import MemoryCache
+from dirigent.memory.files import MemoryFiles
 from dirigent.memory.ledger import MemoryLedger
 from dirigent.memory.rest import (
     MemoryListings,
@@ -22,6 +23,7 @@ __all__ = [
     "FollowedRights",
     "MemoryAffinity",
     "MemoryCache",
+    "MemoryFiles",
     "MemoryLedger",
     "MemoryListings",
     "MemoryObserver",

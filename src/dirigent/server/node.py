@@ -33,6 +33,7 @@ from dirigent.server.following import Following
 from dirigent.server.governance import Governance
 from dirigent.server.local import local_states, warm_up
 from dirigent.server.outside import client, fetcher
+from dirigent.server.reach import Reach
 from dirigent.server.running import Running
 from dirigent.server.waiting import database_of, reached
 from dirigent.settings import EnvironmentSecrets, Settings
@@ -83,6 +84,7 @@ class _Node:
         fetch = fetcher(settings)
         embedder = LocalEmbedder()
         speech = VoiceAndEars(language_of)
+        reach = Reach(settings)
         ports = Ports(
             http=http,
             local=local,
@@ -99,6 +101,8 @@ class _Node:
             ledger=governance.ledger,
             archive=governance.archive,
             rates=governance.rights.rate,
+            tables=reach.tables,
+            documents=reach.documents,
         )
         conductor = Conductor(catalog, ports, governance.rights, editions=following.shelf(ports))
         await following.aim(conductor)
@@ -125,6 +129,7 @@ class _Node:
             await local.close()
             await embedder.close()
             await speech.close()
+            await reach.close()
             http.close()
             if fetch is not None:
                 fetch.close()

@@ -13,6 +13,8 @@ from dirigent.models.steps.loop import Loop
 from dirigent.models.steps.map import Map
 from dirigent.models.steps.parallel import Parallel
 from dirigent.models.steps.prompt import Prompt
+from dirigent.models.steps.query import Query
+from dirigent.models.steps.render import Render
 from dirigent.models.steps.set import Set
 from dirigent.models.steps.step import Step
 from dirigent.models.steps.tool import Tool
@@ -34,6 +36,8 @@ STEPS: Registry[Step] = Registry(
         Map,
         Parallel,
         Prompt,
+        Query,
+        Render,
         Set,
         Tool,
         Transform,

@@ -13,14 +13,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dirigent.annex.annex import Annex
 from dirigent.core.errors import DirigentError, Invalid, Unavailable, Unsupported
-from dirigent.local.annex import Annex
 
 CALCULATOR = """
 import os, sys, time
 import msgspec
 from dirigent.core.errors import DirigentError, Invalid, Unavailable, Unsupported
-from dirigent.local.annex_process import inhabit
+from dirigent.annex.process import inhabit
 
 class Ask(msgspec.Struct, array_like=True):
     what: str
@@ -51,7 +51,7 @@ inhabit(Ask, work)
 PARENT = """
 import asyncio, sys
 import msgspec
-from dirigent.local.annex import Annex
+from dirigent.annex.annex import Annex
 
 class Ask(msgspec.Struct, array_like=True):
     what: str

@@ -1,6 +1,6 @@
 """A process and its parent: it ends when the parent ends, however the parent ends, and lets the parent go first.
 
-As a command, `python -m dirigent.local.tether PARENT COMMAND…` becomes COMMAND and keeps the tie.
+As a command, `python -m dirigent.annex.tether PARENT COMMAND…` becomes COMMAND and keeps the tie.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def step_back(niceness: int) -> None:
 
 def tied(command: list[str]) -> list[str]:
     """`command`, tied to this process when it is started from the main thread."""
-    return [sys.executable, "-P", "-m", "dirigent.local.tether", str(os.getpid()), *command]
+    return [sys.executable, "-P", "-m", "dirigent.annex.tether", str(os.getpid()), *command]
 
 
 if __name__ == "__main__":

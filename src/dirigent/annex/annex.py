@@ -17,8 +17,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from dirigent.annex.message import LENGTH, Alive, Done, Failure, Refused, Word
 from dirigent.core.errors import Invalid, Unavailable, Unsupported
-from dirigent.local.annex_message import LENGTH, Alive, Done, Failure, Refused, Word
 
 __all__ = ["Annex", "annex_command"]
 

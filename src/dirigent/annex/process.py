@@ -9,9 +9,9 @@ from typing import BinaryIO, TypeVar
 
 import msgspec
 
+from dirigent.annex.message import LENGTH, Alive, Done, Failure, Refused, Word
+from dirigent.annex.tether import end_with, step_back
 from dirigent.core.errors import Invalid, Unavailable, Unsupported
-from dirigent.local.annex_message import LENGTH, Alive, Done, Failure, Refused, Word
-from dirigent.local.tether import end_with, step_back
 
 __all__ = ["Breathe", "inhabit"]
 

@@ -1,0 +1,181 @@
+"""The step that writes documents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+from dirigent.core.documents import (
+    Chart,
+    ChartKind,
+    Column,
+    Document,
+    DocumentFormat,
+    Form,
+    Grid,
+    Style,
+    Template,
+)
+from dirigent.core.errors import Finding, Invalid, Unavailable
+from dirigent.core.forms import Language
+from dirigent.core.journal import Effect
+from dirigent.core.model import Survey
+from dirigent.models.steps.step import Names, Place, Step
+
+__all__ = ["DrawnChart", "Render", "SetTable"]
+
+_MOST_IMAGES = 20
+_PLACED = re.compile(r"!\[[^\]\n]*\]\((chart|table|image):([^)\s]+)\)")
+_UNSAFE = re.compile(r"[^\w.,()+=@ -]+")
+
+
+class SetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A table of a document."""
+
+    rows: Any
+    """A template that gives a list of objects, such as `{{ orders.rows }}`."""
+    columns: tuple[Column, ...] = ()
+    """Its columns; all fields of the rows where none is named."""
+    title: str = ""
+    """Above it, and the name of its sheet in a workbook; templates are filled in."""
+
+
+class DrawnChart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A chart of a document."""
+
+    kind: ChartKind
+    """How numbers are drawn; a `waterfall` adds its first series up to a result."""
+    rows: Any
+    """A template that gives a list of objects."""
+    x: Annotated[str, Meta(min_length=1)]
+    """The field that names each row: a category, a date, a month."""
+    y: Annotated[tuple[str, ...], Meta(min_length=1, max_length=6)]
+    """The fields whose numbers are drawn."""
+    title: str = ""
+    """Above it; templates are filled in."""
+    names: Mapping[str, str] = {}
+    """What a series is called, by its field."""
+    form: Form = "number"
+    """How its numbers are written."""
+    decimals: Annotated[int, Meta(ge=0, le=9)] | None = None
+    """Digits behind the point."""
+    currency: Annotated[str, Meta(pattern="^[A-Z]{3}$")] = "EUR"
+    """Of money."""
+
+
+class Render(Step, frozen=True, kw_only=True):
+    """Write a document: Markdown with tables and charts as PDF, Word, HTML or Markdown, or tables as a workbook.
+
+    In the text, a paragraph that is one picture places a chart, a table or an image: `![Caption](chart:sales)`,
+    `![Caption](table:positions)`, `![Caption](image:photo)`. A paragraph that is `<pagebreak>` begins a page. The
+    result has the `file`, its `name`, `content_type` and `size`, how many `pages` it has, and `notes` on what could not
+    be shown.
+    """
+
+    effect: ClassVar[Effect] = "idempotent"
+
+    format: DocumentFormat = "pdf"
+    """What is written."""
+    file_name: Annotated[str, Meta(min_length=1, max_length=300)] = "{{ run.id }}"
+    """What the file is called, without its ending; templates are filled in."""
+    markdown: str = ""
+    """The text; templates are filled in."""
+    title: str = ""
+    """Above the text; templates are filled in."""
+    subtitle: str = ""
+    """Below the title; templates are filled in."""
+    language: Language = "de"
+    """Of numbers, dates and the few words that are ours."""
+    template: Template = "plain"
+    """What stands around the text: nothing, the head of a report, or the addresses of a quote or letter."""
+    to: tuple[str, ...] = ()
+    """Lines of the recipient's address; templates are filled in, and a line that becomes empty is left out."""
+    facts: Mapping[str, Any] = {}
+    """What stands beside the address or below the title, such as number and date; templates are filled in."""
+    tables: Mapping[str, SetTable] = {}
+    """Tables by name."""
+    charts: Mapping[str, DrawnChart] = {}
+    """Charts by name."""
+    images: Mapping[str, str] = {}
+    """Images by name: templates that give the id of a file of the run."""
+    style: Style = Style()
+    """How the house looks."""
+
+    async def work(self, place: Place) -> Any:
+        """The file. Raises Invalid where it cannot be written so, Unavailable."""
+        run = place.run
+        if run.ports.documents is None or run.ports.files is None:
+            raise Unavailable("this node writes no documents: that takes the extra `dirigent[office]`")
+        document = Document(
+            markdown=place.text(self.markdown),
+            title=place.text(self.title).strip(),
+            subtitle=place.text(self.subtitle).strip(),
+            language=self.language,
+            template=self.template,
+            to=tuple(line for each in self.to for line in place.text(each).strip().splitlines() if line.strip()),
+            facts={name: place.value(value) for name, value in self.facts.items()},
+            tables={name: self._table(name, table, place) for name, table in self.tables.items()},
+            charts={name: self._chart(name, chart, place) for name, chart in self.charts.items()},
+            images=await self._images(place),
+            style=self.style,
+        )
+        made = await run.ports.documents.render(document, self.format)
+        name = f"{_file_name(place.text(self.file_name))}.{made.extension}"
+        filed = await run.ports.files.keep(run.principal.tenant, run.id, name, made.content_type, made.data)
+        place.tell(format=self.format, size=filed.size, pages=made.pages, notes=len(made.notes))
+        return {
+            "file": filed.file,
+            "name": filed.name,
+            "content_type": filed.content_type,
+            "size": filed.size,
+            "pages": made.pages,
+            "notes": made.notes,
+        }
+
+    def faults(self, survey: Survey, names: Names) -> Iterable[Finding]:
+        """A workbook without tables, and what the text places that is not there."""
+        if self.format == "xlsx" and not self.tables:
+            yield Finding(("tables",), "a workbook is made of tables, and there is none")
+        if self.format != "xlsx" and not (self.markdown or self.title):
+            yield Finding(("markdown",), "the document has no text")
+        known = {"chart": self.charts, "table": self.tables, "image": self.images}
+        for what, name in _PLACED.findall(self.markdown):
+            if "{{" not in name and name not in known[what]:
+                yield Finding(("markdown",), f"it places the {what} {name!r}, and there is none of that name")
+        if len(self.images) > _MOST_IMAGES:
+            yield Finding(("images",), f"a document holds {_MOST_IMAGES} images at most")
+
+    def _table(self, name: str, table: SetTable, place: Place) -> Grid:
+        return Grid(_rows(place.value(table.rows), f"tables.{name}"), table.columns, place.text(table.title))
+
+    def _chart(self, name: str, chart: DrawnChart, place: Place) -> Chart:
+        return Chart(
+            chart.kind, _rows(place.value(chart.rows), f"charts.{name}"), chart.x, chart.y, place.text(chart.title),
+            chart.names, chart.form, chart.decimals, chart.currency,
+        )  # fmt: skip
+
+    async def _images(self, place: Place) -> dict[str, bytes]:
+        files, tenant = place.run.ports.files, place.run.principal.tenant
+        wanted = {name: place.text(file).strip() for name, file in self.images.items()}
+        if self.style.logo:
+            wanted["logo"] = place.text(self.style.logo).strip()
+        found: dict[str, bytes] = {}
+        for name, file in wanted.items():
+            if file and files is not None:
+                _, found[name] = await files.read(tenant, file)
+        return found
+
+
+def _rows(value: object, where: str) -> tuple[Mapping[str, Any], ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(row, Mapping) for row in value):
+        raise Invalid(f"{where}: the rows are no list of objects")
+    return tuple(value)
+
+
+def _file_name(text: str) -> str:
+    name = _UNSAFE.sub(" ", text).strip(" .")[:120]
+    return " ".join(name.split()) or "document"

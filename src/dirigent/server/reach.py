@@ -1,0 +1,23 @@
+"""What runs of a node reach beyond models: tables of others, and the room where documents are written and read."""
+
+from __future__ import annotations
+
+from dirigent.documents.room import Room
+from dirigent.settings import Settings
+from dirigent.store.sources import Sources
+
+__all__ = ["Reach"]
+
+
+class Reach:
+    """Opens each door when it is first used."""
+
+    def __init__(self, settings: Settings) -> None:
+        data = settings.data.resolve()
+        self.tables = Sources(data / "sources")
+        self.documents = Room(data / "documents")
+
+    async def close(self) -> None:
+        """Ends what has been started."""
+        self.tables.close()
+        await self.documents.close()
