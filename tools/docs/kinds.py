@@ -89,7 +89,9 @@ def _example(contract: str, name: str) -> str:
 def _gather(definition: dict[str, Any], definitions: dict[str, Any], values: dict[str, dict[str, Any]]) -> None:
     """Every struct that settings mention, and those that these mention, each once."""
     for setting in definition["properties"].values():
-        for option in (setting, setting.get("items", {}), *setting.get("anyOf", ())):
+        below = setting.get("additionalProperties")
+        named = (below,) if isinstance(below, dict) else ()
+        for option in (setting, setting.get("items", {}), *named, *setting.get("anyOf", ())):
             name = option.get("$ref", "").rpartition("/")[2]
             if name[:1].isupper() and name not in values:
                 values[name] = definitions[name]

@@ -1,4 +1,7 @@
-"""A document for Word: real styles, real lists, real tables whose head comes again on each page."""
+"""A document for Word: real styles, real lists, real tables whose head comes again on each page.
+
+Longer than 400 lines, because the library has no words for half of what a good page needs, and these stand here.
+"""
 
 from __future__ import annotations
 

@@ -143,5 +143,5 @@ def faults_of(step: Mapping[str, Any], sources: Mapping[str, Any] | None = None)
     except InvalidConfiguration as error:
         return list(error.findings)
     seen: Survey = survey
-    found += ready.faults(seen, frozenset())
+    found += ready.faults(seen, frozenset(("input", "run", "orders")))
     return found

@@ -14,6 +14,7 @@ from dirigent.core.registry import nearest
 from dirigent.core.selects import read_select
 from dirigent.core.source import Source
 from dirigent.core.tables import Bounds
+from dirigent.models.filling import template_faults
 from dirigent.models.steps.step import Names, Place, Step
 
 __all__ = ["Query"]
@@ -64,6 +65,7 @@ class Query(Step, frozen=True, kw_only=True):
             yield Finding(("source",), f"there is no source {self.source!r}{hint}")
         elif source is not None and source.offers != "tables":
             yield Finding(("source",), f"{self.source!r} is a {source.offers} and has no tables")
+        yield from template_faults(self.parameters, names, ("parameters",))
         try:
             select = read_select(self.sql)
         except Invalid as fault:

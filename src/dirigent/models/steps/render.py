@@ -24,6 +24,7 @@ from dirigent.core.errors import Finding, Invalid, Unavailable
 from dirigent.core.forms import Language
 from dirigent.core.journal import Effect
 from dirigent.core.model import Survey
+from dirigent.models.filling import template_faults
 from dirigent.models.steps.step import Names, Place, Step
 
 __all__ = ["DrawnChart", "Render", "SetTable"]
@@ -142,6 +143,12 @@ class Render(Step, frozen=True, kw_only=True):
             yield Finding(("tables",), "a workbook is made of tables, and there is none")
         if self.format != "xlsx" and not (self.markdown or self.title):
             yield Finding(("markdown",), "the document has no text")
+        for setting in ("file_name", "markdown", "title", "subtitle", "to", "facts", "images"):
+            yield from template_faults(getattr(self, setting), names, (setting,))
+        for setting, shown in (("tables", self.tables), ("charts", self.charts)):
+            for name, each in shown.items():
+                yield from template_faults(each.rows, names, (setting, name, "rows"))
+                yield from template_faults(each.title, names, (setting, name, "title"))
         known = {"chart": self.charts, "table": self.tables, "image": self.images}
         for what, name in _PLACED.findall(self.markdown):
             if "{{" not in name and name not in known[what]:
