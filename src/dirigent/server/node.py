@@ -23,7 +23,6 @@ from dirigent.gateway.auth import Keys
 from dirigent.gateway.endpoints import routes
 from dirigent.gateway.wire import Server
 from dirigent.listings import Listings
-from dirigent.local.embedder import LocalEmbedder
 from dirigent.local.speech import VoiceAndEars
 from dirigent.local.supervisor import LocalModels
 from dirigent.memory import MemoryAffinity, MemoryCache, MemorySlots, MemoryVitals
@@ -82,13 +81,12 @@ class _Node:
         following = Following(settings.config_file, catalogs, secrets, governance, local)
         catalog = following.begin()
         fetch = fetcher(settings)
-        embedder = LocalEmbedder()
         speech = VoiceAndEars(language_of)
         reach = Reach(settings)
         ports = Ports(
             http=http,
             local=local,
-            embedder=embedder,
+            embedder=reach.embedder,
             speech=speech,
             listings=listings,
             vitals=MemoryVitals(governance.rests),
@@ -127,7 +125,6 @@ class _Node:
         finally:
             await self._leave(server)
             await local.close()
-            await embedder.close()
             await speech.close()
             await reach.close()
             http.close()

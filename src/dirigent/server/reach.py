@@ -1,8 +1,9 @@
-"""What runs of a node reach beyond models: tables of others, and the room where documents are written and read."""
+"""What runs of a node reach beyond models: embeddings, tables of others, and the room where documents are made."""
 
 from __future__ import annotations
 
 from dirigent.documents.room import Room
+from dirigent.local.embedder import LocalEmbedder
 from dirigent.settings import Settings
 from dirigent.store.sources import Sources
 
@@ -14,10 +15,12 @@ class Reach:
 
     def __init__(self, settings: Settings) -> None:
         data = settings.data.resolve()
+        self.embedder = LocalEmbedder()
         self.tables = Sources(data / "sources")
         self.documents = Room(data / "documents")
 
     async def close(self) -> None:
         """Ends what has been started."""
         self.tables.close()
+        await self.embedder.close()
         await self.documents.close()
