@@ -63,6 +63,9 @@ class OnePlace:
     async def approve(self, question: Question) -> Verdict:
         raise NotImplementedError
 
+    async def sleep(self, until: float) -> None:
+        raise NotImplementedError
+
     async def steps(
         self, steps: Sequence[Step], key: str, names: Mapping[str, object] | None = None
     ) -> Mapping[str, object]:
