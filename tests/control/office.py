@@ -31,11 +31,12 @@ class Office:
         self.database.write(lambda found: bootstrap(found, digest("dk-first"), int(self.now * 1000)))
         self.audit: list[Happened] = []
         self.models = ["gpt-4o", "claude", "auto"]
+        self.aliases: dict[str, str] = {}
         self.plane = ControlPlane(
             self.database,
             OPERATIONS,
             append=lambda _, happened: self.audit.append(happened),
-            doors=Doors(models=lambda: self.models),
+            doors=Doors(models=lambda: self.models, aliases=lambda: self.aliases),
             clock=lambda: self.now,
         )
         self.rights = MemoryRights(clock=lambda: self.now)

@@ -123,6 +123,17 @@ def test_which_models_a_new_key_of_a_project_could_use(office: Office) -> None:
     assert {each.key for each in rulings} == {None}
 
 
+def test_an_alias_may_be_asked_where_either_of_its_names_may(office: Office) -> None:
+    office.aliases = {"chat": "gpt-4o", "secret": "gpt-4o", "claude": "gpt-4o"}
+    office.does("projects.create", name="sales", models=["gpt-*"], denied=["secret"])
+
+    rulings = office.does("access.query", project="sales").rulings
+
+    assert {each.model: each.permitted for each in rulings} == {
+        "gpt-4o": True, "claude": False, "auto": False, "chat": True, "secret": False
+    }  # fmt: skip
+
+
 def test_what_is_refused_as_a_whole_is_refused_for_each_model_in_the_same_words(office: Office) -> None:
     issued = office.does("keys.issue")
 

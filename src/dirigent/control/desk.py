@@ -62,6 +62,8 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
 
     models: Callable[[], Sequence[str]] = _no_models
     """The names in the catalog of the moment."""
+    aliases: Callable[[], Mapping[str, str]] = dict
+    """The names that stand for others, and for which."""
     publisher: Publisher = _NoPublisher()
     notary: Notary | None = None
     """Who signs the audit; None where no key that could is in use."""

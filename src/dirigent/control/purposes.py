@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Annotated
 
@@ -224,7 +224,8 @@ def query(desk: Desk, order: AccessAsked) -> Access:
         principals = [
             (key.id, book.principals[key.digest]) for key in _keys_of(desk, order) if key.digest in book.principals
         ]
-    names = desk.doors.models()
+    models = {name: name for name in desk.doors.models()}
+    names = models | {alias: model for alias, model in desk.doors.aliases().items() if alias not in models}
     return Access(
         tuple(
             ruling for key, principal in principals for ruling in _rulings(book, principal, order.purpose, names, key)
@@ -247,7 +248,7 @@ def _keys_of(desk: Desk, order: AccessAsked) -> list[keys.VirtualKey]:
 
 
 def _rulings(
-    book: Rulebook, principal: Principal, purpose: str | None, names: Sequence[str], key: str | None
+    book: Rulebook, principal: Principal, purpose: str | None, names: Mapping[str, str], key: str | None
 ) -> Iterator[AccessRuling]:
     try:
         grant = book.grant(principal, purpose)
@@ -256,8 +257,8 @@ def _rulings(
             yield AccessRuling(name, permitted=False, rule=refusal.message, key=key, purpose=purpose)
         return
     of = None if grant.purpose is None else grant.purpose.name
-    for name in names:
-        ruling = grant.may_ask(name)
+    for name, model in names.items():
+        ruling = grant.may_ask(name) if name == model else grant.may_ask_as(name, model)
         yield AccessRuling(name, ruling.permitted, ruling.rule, key, of)
 
 

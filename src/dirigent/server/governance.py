@@ -108,7 +108,9 @@ class Governance:
         self.archive = Archive(self.database, keys, settings.data / "spool")
         signing = AuditKey.within(keys)
         self._notary = Notary(self.database, signing, keys, trusted=list(trusted_keys(keys).values()))
-        doors = Doors(models=self._models, publisher=publisher, notary=self._notary, archive=self.archive)
+        doors = Doors(
+            models=self._models, aliases=self._aliases, publisher=publisher, notary=self._notary, archive=self.archive
+        )
         provider = provider_within(settings.data, http)
         self._operator = operator_key(settings.data)
         live = LiveEvents(self.database)
@@ -260,6 +262,9 @@ class Governance:
 
     def _models(self) -> Sequence[str]:
         return () if self._conductor is None else tuple(self._conductor.catalog.models)
+
+    def _aliases(self) -> Mapping[str, str]:
+        return {} if self._conductor is None else {each.name: each.model for each in self._conductor.aliases.values()}
 
     def _names(self) -> Collection[str]:
         """All names by which callers ask."""
