@@ -1,4 +1,7 @@
-"""One answer in progress: on whose behalf, under which catalog, until when, how deep, and what has happened so far."""
+"""One answer in progress: on whose behalf, under which catalog, until when, how deep, and what has happened so far.
+
+Longer than 400 lines, because all that a model may ask of its run stands here, beside the record of what came of it.
+"""
 
 from __future__ import annotations
 
