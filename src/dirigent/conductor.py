@@ -16,6 +16,7 @@ from dirigent.core.errors import Forbidden, UnknownModel
 from dirigent.core.events import Answer
 from dirigent.core.grants import OPEN, Grant
 from dirigent.core.identity import Principal, Priority
+from dirigent.core.journal import StepEnded
 from dirigent.core.messages import Request
 from dirigent.core.ports import Ports, Rights
 from dirigent.core.run import MAX_TRIES, Answering, Passage, Run
@@ -171,6 +172,10 @@ class Conductor:
     def passage(self, request: Request, run: Run) -> Passage | None:
         """The straight way to the answer, where there is one now. Raises UnknownModel at once."""
         return self._facing(run).passage(request, run)
+
+    async def tried(self, part: str, scope: Mapping[str, object], run: Run) -> StepEnded:
+        """What comes of one step of the model with which `run` begins. Raises Invalid where there is none."""
+        return await self._facing(run).tried(part, scope, run)
 
     async def explain(self, request: Request, run: Run) -> Sequence[Decision]:
         """The decisions that would be taken on `request`; nobody is asked. Empty where no router stands in the way."""

@@ -24,6 +24,7 @@ _BY_HAND = {
     "pull": Row("pulling", attrgetter("pull"), "Fetch and check the weights of a local model."),
     "rollback": Row("publishing", attrgetter("rollback"), "Go back to an earlier revision."),
     "serve": Row("serving", attrgetter("serve"), "Start the server."),
+    "try": Row("trying", attrgetter("try_"), "Walk one step of a pipeline alone."),
     "worker": Row("serving", attrgetter("worker"), None),
 }
 _IN_GROUPS = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from dirigent.core.decision import Decision
-from dirigent.core.errors import Finding
+from dirigent.core.errors import Finding, Invalid
 from dirigent.core.events import Answer
+from dirigent.core.journal import StepEnded
 from dirigent.core.messages import Request
 from dirigent.core.ports import Listings, Secrets
 from dirigent.core.profile import Profile
@@ -72,6 +73,10 @@ class Model(Kind, frozen=True):
     def passage(self, request: Request, run: Run) -> Passage | None:
         """The straight way to the answer, where there is one now; None leaves it to `answer`."""
         return None
+
+    async def tried(self, part: str, scope: Mapping[str, object], run: Run) -> StepEnded:
+        """What comes of one of its steps alone, for what it is given to see. Raises Invalid where there is none."""
+        raise Invalid(f"{run.model!r} has no steps that could be tried", param="model")
 
     def mentions(self) -> Iterable[Mention]:
         """Every model that this one may ask. Publishing refuses unknown names and loops by them."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from dirigent.core.decision import Decision
 from dirigent.core.errors import Finding
 from dirigent.core.events import Answer
+from dirigent.core.journal import StepEnded
 from dirigent.core.messages import Request
 from dirigent.core.registry import Kind
 from dirigent.core.run import Answering, Passage, Run
@@ -49,6 +50,10 @@ class _Governed:
     def passage(self, request: Request, run: Run) -> Passage | None:
         """None: a policy sees what passes."""
         return None
+
+    async def tried(self, part: str, scope: Mapping[str, object], run: Run) -> StepEnded:
+        """What comes of one step of the model."""
+        return await self._inner.tried(part, scope, run)
 
     async def count(self, request: Request, run: Run) -> int:
         """The tokens of a request, as the model counts them."""

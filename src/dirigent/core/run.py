@@ -5,7 +5,7 @@ Longer than 400 lines, because all that a model may ask of its run stands here, 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import monotonic, time
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from dirigent.core.errors import DirigentError, Forbidden, Overrun
 from dirigent.core.events import Answer
 from dirigent.core.grants import OPEN, Grant
 from dirigent.core.identity import Principal, Priority
-from dirigent.core.journal import Effect, Spent
+from dirigent.core.journal import Effect, Spent, StepEnded
 from dirigent.core.logbook import Facts, Logbook
 from dirigent.core.messages import Request
 from dirigent.core.ports import HttpCall, Ports, Timeouts
@@ -103,6 +103,10 @@ class Answering(Protocol):
 
     def passage(self, request: Request, run: Run) -> Passage | None:
         """The straight way to the answer, where there is one now; None leaves it to `answer`."""
+        ...
+
+    async def tried(self, part: str, scope: Mapping[str, object], run: Run) -> StepEnded:
+        """What comes of one of its steps, for what it is given to see. Raises Invalid where there is no such step."""
         ...
 
 

@@ -20,6 +20,7 @@ from dirigent.gateway.explained import Explain
 from dirigent.gateway.once import Once
 from dirigent.gateway.replays import MemoryReplays
 from dirigent.gateway.shown import Shown, respond
+from dirigent.gateway.tried import Try
 
 __all__ = ["ANSWERED", "COUNTED", "QUIET", "routes"]
 
@@ -99,6 +100,7 @@ def routes(
         Route("GET", "/api/v1/models", shown.described, dialect),
         Route("GET", "/api/v1/runs/*", run, dialect),
         Route("POST", "/api/v1/route/explain", Explain(conductor, dialect).answer, dialect),
+        Route("POST", "/api/v1/steps/try", Try(conductor).answer, dialect),
         Route("GET", "/health/live", live, dialect, open=True),
         Route("GET", "/health/ready", ready, dialect, open=True),
     ]

@@ -12,7 +12,7 @@ from dirigent.models.filling import expression_faults
 from dirigent.models.schemas import fields_of
 from dirigent.models.steps.step import RESERVED, Names, Step, names_after
 
-__all__ = ["RUN", "input_names", "mentions_of", "needs_durability", "step_at", "step_faults"]
+__all__ = ["RUN", "all_of", "input_names", "mentions_of", "needs_durability", "paths_of", "step_at", "step_faults"]
 
 Path = tuple[str | int, ...]
 RUN: Final = frozenset({"run.id", "run.model", "run.purpose", "run.priority", "run.tenant", "run.project"})
@@ -64,6 +64,15 @@ def step_at(steps: Sequence[Step], path: str) -> Step | None:
                 return step
             return next((found for _, inner, _ in step.within() if (found := step_at(inner, rest)) is not None), None)
     return None
+
+
+def paths_of(steps: Sequence[Step], above: str = "") -> Iterator[str]:
+    """The path of names of every step."""
+    for step in steps:
+        path = f"{above}/{step.name}" if above else step.name
+        yield path
+        for _, inner, _ in step.within():
+            yield from paths_of(inner, path)
 
 
 def step_faults(

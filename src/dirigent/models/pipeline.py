@@ -22,9 +22,19 @@ from dirigent.core.messages import FinishReason, Request
 from dirigent.core.model import Mention, Model, Survey
 from dirigent.core.ports import Seconds
 from dirigent.core.profile import Profile
+from dirigent.core.registry import nearest
 from dirigent.core.run import Run, Voice
 from dirigent.core.usage import Money, Usage
-from dirigent.models.blueprint import RUN, input_names, mentions_of, needs_durability, step_faults
+from dirigent.models.blueprint import (
+    RUN,
+    all_of,
+    input_names,
+    mentions_of,
+    needs_durability,
+    paths_of,
+    step_at,
+    step_faults,
+)
 from dirigent.models.filling import filled, template_faults
 from dirigent.models.schemas import faults_of, schema_faults, told
 from dirigent.models.steps.step import Step, names_after
@@ -110,6 +120,27 @@ class Pipeline(Model, frozen=True):
             isinstance(self.result, str) and self.result.replace(" ", "") == f"{{{{{last.name}}}}}"
         )
         return last.streams and same and self.output is None and not last.reuse
+
+    async def tried(self, part: str, scope: Mapping[str, object], run: Run) -> StepEnded:
+        """What comes of one step alone; `part` is its name, below those within which it stands, as in `review/grade`.
+
+        It sees the scope that it is given, and its run. Raises Invalid where there is no such step, or where it, or one
+        within it, does what must not happen twice: that is not to be tried.
+        """
+        step = step_at(self.steps, part)
+        if step is None:
+            raise Invalid(f"{run.model!r} has no step {part!r}{nearest(part, paths_of(self.steps))}", param="step")
+        for _, inner in all_of((step,), ()):
+            if inner.effect_of() == "once":
+                raise Invalid(f"the step {inner.name!r} does what must not happen twice: it is not to be tried")
+        own = _bounded(run, self.limits)
+        own.bounds = Bounds(run.model, self.limits.steps, run.bounds)
+        try:
+            await Walk(own.bounds).step(step, own, {"run": _seen_of(run), **scope})
+        finally:
+            run.record.join(own.record)
+        ended = own.opened().state.steps.get(f"{own.place}/{step.name}" if own.place else step.name)
+        return ended or StepEnded(path=part, step=step.type_name(), facts={"left_out": True})
 
     def mentions(self) -> Iterable[Mention]:
         """Every model that a step may ask."""
