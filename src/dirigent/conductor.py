@@ -115,17 +115,18 @@ class Conductor:
         tries: int = MAX_TRIES,
         request: Request | None = None,
         on: Catalog | None = None,
+        alias: str | None = None,
     ) -> Run:
         """A new run on the present catalog, which begins with the model called `model`.
 
         `model` may also be an alias, or `NAME@REVISION`: then the run is on the catalog of that revision. Of an alias
         with several it is the same one for the same `sticky`, else the same conversation of `request`, else the same
-        key. `on` is a catalog that was `pinned`, to go on with exactly what an earlier run began with.
+        key. `on` is a catalog that was `pinned`, to go on with exactly what an earlier run began with, and
+        `alias` the name by which that one was asked.
 
         Raises UnknownModel, PurposeRequired, Forbidden with the rule that says so, and NotAtHand.
         """
         catalog, ports = self.catalog, self.ports
-        alias: str | None = None
         if on is not None:
             catalog, ports = on, self._ports_of(on)
         elif model not in catalog.models:

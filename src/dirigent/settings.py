@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration file; without one, `dirigent.yaml` in the data folder."""
     keep_alive: float = 10.0
     """Seconds without a word after which a stream is begun and kept alive by pings; 0 leaves it silent."""
+    patience: float = 60.0
+    """Seconds for which a caller waits for the whole answer of a durable run before it is told where to look."""
     workers: int = 1
     """Processes that answer on the same port."""
     ca_file: Path | None = None
@@ -84,7 +86,7 @@ def _read(name: str, variable: str, text: str) -> object:
         if not (text.isascii() and text.isdigit() and least <= int(text[:9]) <= most):
             raise ValueError(f"{variable} is {text!r}, not a whole number from {least} to {most}")
         return int(text)
-    if name == "keep_alive":
+    if name in ("keep_alive", "patience"):
         return _seconds(variable, text)
     if name in {"fetch", "notify"}:
         if text not in get_args(Reach):

@@ -21,14 +21,18 @@ from dirigent.core.model import Model
 from dirigent.core.ports import Archive, Embedder, HttpAnswer, HttpCall, LocalSpeech, Origin, Replays, Rights, Timeouts
 from dirigent.core.registry import Reader, Registry
 from dirigent.core.run import Run
+from dirigent.dialects import DIALECTS
 from dirigent.dialects.dialect import Dialect
 from dirigent.dialects.openai_chat import OpenAIChat
 from dirigent.dialects.openai_tasks import OPENAI_TASKS
+from dirigent.durable import Durable
+from dirigent.engines import EmbeddedEngine
 from dirigent.gateway.app import Gateway, Recent, Served
 from dirigent.gateway.auth import Keys
 from dirigent.gateway.endpoints import QUIET, routes
 from dirigent.gateway.wire import Server
 from dirigent.memory import MemoryObserver
+from dirigent.memory.journal import MemoryJournal
 from dirigent.models import MODELS
 from dirigent.models.providers import PROVIDERS
 from dirigent.models.providers.provider import Address, Provider, origin_and_path
@@ -170,6 +174,8 @@ async def house(
     rights: Rights | None = None,
     archive: Archive | None = None,
     anna: Principal = _ANNA,
+    durable: bool = False,
+    patience: float = 60.0,
 ) -> AsyncGenerator[House, None]:
     """A gateway; `aliases` is given the present revision and the one in which the models were as `before`."""
     world = World({}, {})
@@ -179,6 +185,8 @@ async def house(
     if speech is not None:
         ports = msgspec.structs.replace(ports, speech=speech)
     ports = msgspec.structs.replace(ports, archive=archive)
+    engine = EmbeddedEngine(MemoryJournal(), "w") if durable else None
+    ports = msgspec.structs.replace(ports, engine=engine)
     reader = Reader(
         (
             Registry(Model, [*MODELS.kinds.values(), Stumbling, Thinking, Flooding]),
@@ -200,9 +208,11 @@ async def house(
     conductor, dialect, recent = Conductor(catalog, ports, rights, editions=shelf), OpenAIChat(), Recent()
     conductor.point({alias.name: alias for alias in aliases(catalog.revision, revision_of(earlier))})
     keys = Keys.of({"anna": anna, "bert": Principal("other", "hr", "b")})
-    paths = routes(conductor, dialect, recent, dict, quiet=quiet, replays=replays)
+    paths = routes(conductor, dialect, recent, dict, quiet=quiet, replays=replays, patience=patience)
     gateway = Gateway(conductor, keys, paths, dialect, recent)
     server = Server(gateway.take, refusal=gateway.refusal)
+    if engine is not None:
+        await engine.start(Durable(conductor, (kind() for kind in DIALECTS.kinds.values())))
     assert isinstance(ports.observer, MemoryObserver)
     made = House(await server.start(), ports.observer)
     ASKED.clear()
@@ -213,6 +223,8 @@ async def house(
     finally:
         made.close()
         await server.close()
+        if engine is not None:
+            await engine.close()
 
 
 def chat(model: str = "echo", **more: Any) -> dict[str, Any]:

@@ -19,13 +19,12 @@ def fresh_postgres(postgres: str) -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty database; the test runs once on each kind."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'dirigent.db'}"
-        return
-    with a_database(request.getfixturevalue("postgres")) as found:
-        yield found
+        return f"sqlite:///{tmp_path / 'dirigent.db'}"
+    address: str = request.getfixturevalue("fresh_postgres")
+    return address
 
 
 @pytest.fixture

@@ -188,12 +188,20 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     run: str
     principal: Principal
     model: str
+    alias: str | None = None
+    """The name by which the model was asked, where that is an alias."""
     revision: str
     """The revision of everything published on which it runs from its beginning to its end."""
     dialect: str = ""
     """In which `body` is written; empty where that is plain data."""
     body: bytes = b""
     """What was asked, as it came."""
+    target: str = ""
+    """The path that was called, for dialects that name the model there; its query is left out, for it may hold keys."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Those of the caller's headers without which the body cannot be read, or that go on with it."""
+    digest: str = ""
+    """What makes two requests with one idempotency key the same; empty where there is no such key."""
     purpose: str | None = None
     priority: Priority = "normal"
     subject: str = ""

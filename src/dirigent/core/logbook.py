@@ -25,7 +25,7 @@ from dirigent.core.journal import (
     written,
 )
 
-__all__ = ["MAX_STEPS", "Facts", "Logbook"]
+__all__ = ["MAX_STEPS", "Append", "Facts", "Logbook"]
 
 MAX_STEPS = 10_000
 """How many steps one run takes at most, those of nested models included, whatever its models say."""

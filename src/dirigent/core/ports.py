@@ -548,12 +548,27 @@ class Journal(Protocol):
         """The entries behind the first `after`, in order; none where the run is unknown."""
         ...
 
+    async def submission(self, run: str) -> Submission | None:
+        """What was submitted under this id; None where nothing was."""
+        ...
+
 
 class Engine(Protocol):
     """Who runs durable runs."""
 
-    async def submit(self, submission: Submission) -> None:
-        """Takes a run on; it begins as soon as a worker of any node has room, and survives all of them."""
+    async def submit(self, submission: Submission) -> bool:
+        """Takes a run on; it begins as soon as a worker of any node has room, and survives all of them.
+
+        False where there is one of this id already, which stays as it is.
+        """
+        ...
+
+    async def submission(self, run: str) -> Submission | None:
+        """What was submitted under this id; None where nothing was."""
+        ...
+
+    async def wake(self, run: str, entry: Entry) -> bool:
+        """Tells a run what comes from outside: a decision, or the order to end; False where it comes too late."""
         ...
 
     def follow(self, run: str, after: int = 0) -> AsyncGenerator[Entry, None]:

@@ -6,32 +6,38 @@ from contextlib import aclosing
 from time import monotonic, time
 
 from dirigent.conductor import Conductor
-from dirigent.core.errors import BadAnswer
+from dirigent.core.errors import BadAnswer, DirigentError
 from dirigent.core.events import Answer, Event, Verbatim, folded
 from dirigent.core.messages import Request
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.call import Call, Endpoint
 from dirigent.gateway.copying import Copying
 from dirigent.gateway.keeping import begin, ping, writer_for
+from dirigent.gateway.lasting import Lasting
 from dirigent.gateway.once import KEY, Once
 
 __all__ = ["answering", "counting"]
 
 
-def answering(dialect: Dialect, conductor: Conductor, once: Once, quiet: float) -> Endpoint:
+def answering(dialect: Dialect, conductor: Conductor, once: Once, lasting: Lasting, quiet: float) -> Endpoint:
     """The endpoint at which callers of `dialect` ask for answers.
 
     A stream in which nothing was said for `quiet` seconds is kept alive.
     """
 
     async def endpoint(call: Call) -> None:
-        if KEY in call.exchange.headers:
+        if KEY in call.exchange.headers and not await _lasts(call, dialect, conductor, lasting):
             await once.answer(call, dialect, endpoint)
             return
         request, run = call.request, call.run
         if request is None or run is None:  # else the straight way has come so far
             request = call.request = _read(call, dialect, conductor)
             run = await call.opened(request)
+        if lasting.wanted(call, run):
+            if quiet and request.stream:
+                call.exchange.watch(quiet, lambda: ping(call, request, dialect))
+            await lasting.answer(call, request, run, dialect)
+            return
         if call.copy is not None:
             call.exchange = Copying(call.exchange, call.copy)
         if request.stream:
@@ -86,6 +92,18 @@ def counting(dialect: Dialect, conductor: Conductor) -> Endpoint:
         call.exchange.respond(200, call.headers(dialect.content_type), dialect.write_count(tokens))
 
     return endpoint
+
+
+async def _lasts(call: Call, dialect: Dialect, conductor: Conductor, lasting: Lasting) -> bool:
+    """Whether a request becomes a durable run; one that cannot be read, or may not be asked, becomes none."""
+    try:
+        call.request = _read(call, dialect, conductor)
+        if lasting.wanted(call, await call.opened(call.request)):
+            return True
+    except DirigentError:
+        pass
+    call.request = call.run = call.copy = None  # it may be answered as an earlier one was
+    return False
 
 
 def _read(call: Call, dialect: Dialect, conductor: Conductor) -> Request:

@@ -44,7 +44,7 @@ class Recent:
         return next((note for note in reversed(self._notes) if note.run == run and note.tenant == tenant), None)
 
 
-_UNUSUAL = (b"idempotency-key",)
+_UNUSUAL = (b"idempotency-key", b"x-dirigent-background")
 """Headers that want more than an answer."""
 
 
@@ -143,6 +143,7 @@ class Gateway:
             return self._beyond.answer(exchange)
         call = Call(self._ids.draw(), exchange, self._conductor, self._keys)
         self._live[call.run_id] = call
+        call.renamed = self._renamed
         if route is None:
             return self._handle(call, None)
         call.principal = memo.principal
@@ -228,11 +229,17 @@ class Gateway:
         self._note(call)
         call.caller.over()
 
+    def _renamed(self, before: str, run: str) -> None:
+        if (call := self._live.pop(before, None)) is not None:
+            self._live[run] = call
+
     def _note(self, call: Call) -> None:
         self._forget(call)
         observer = self._conductor.ports.observer
         if call.denied is not None:
             observer.observe(call.refused(call.denied))
+        if call.lasting:  # its run is noted when that is over, wherever it is then
+            return
         if call.copy is not None:
             self._keep(call, call.copy)
         served = call.served()

@@ -47,7 +47,9 @@ class Call:
         "denied",
         "exchange",
         "first_token",
+        "lasting",
         "principal",
+        "renamed",
         "request",
         "request_id",
         "run",
@@ -88,6 +90,17 @@ class Call:
         """Ends it from outside, with the error that its caller is told."""
         self.stopped: DirigentError | None = None
         """Why it was ended from outside."""
+        self.lasting = False
+        """Whether it became a durable run, which is noted when that is over."""
+        self.renamed: Callable[[str, str], None] = lambda *_: None
+        """Told when the run gets another id, which is that of a run that may be there already."""
+
+    def known_as(self, run: str) -> None:
+        """From now on it is the call of this run."""
+        before, self.run_id = self.run_id, run
+        if self.request_id == before:
+            self.request_id = run
+        self.renamed(before, run)
 
     def in_task(self, task: Task[Any] | None) -> None:
         """From now on it is answered in this task."""
@@ -223,7 +236,7 @@ class Call:
             self.first_token,
             run.purpose,
             principal.member,
-            self._transaction(),
+            self.transaction,
             usage.cached_input_tokens if usage is not None else 0,
             usage.reasoning_tokens if usage is not None else 0,
             usage is not None and usage.estimated,
@@ -278,7 +291,8 @@ class Call:
             run.catalog.revision if run is not None else self._conductor.catalog.revision,
         )
 
-    def _transaction(self) -> str | None:
+    @property
+    def transaction(self) -> str | None:
         """The business case that the caller names; None where its name is none that can be kept."""
         named = self.exchange.headers.get(b"x-dirigent-transaction")
         return named.decode() if named is not None and _NAMED.fullmatch(named) else None

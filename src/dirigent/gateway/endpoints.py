@@ -17,6 +17,7 @@ from dirigent.gateway.app import Recent
 from dirigent.gateway.call import Call, Route
 from dirigent.gateway.errors import WireFault
 from dirigent.gateway.explained import Explain
+from dirigent.gateway.lasting import PATIENCE, Lasting
 from dirigent.gateway.once import Once
 from dirigent.gateway.replays import MemoryReplays
 from dirigent.gateway.shown import Shown, respond
@@ -66,12 +67,13 @@ def routes(
     *,
     replays: Replays | None = None,
     quiet: float = QUIET,
+    patience: float = PATIENCE,
 ) -> list[Route]:
     """Every path of the gateway; what speaks no dialect of its own is answered in `dialect`.
 
     `standing` tells how this node stands, for whoever asks whether it is ready. Answers to requests with an idempotency
     key are kept in `replays`, by default in this process. A stream in which nothing was said for `quiet` seconds is
-    kept alive; 0 lets it be silent.
+    kept alive; 0 lets it be silent. The whole answer of a durable run is waited for `patience` seconds.
     """
     shown = Shown(conductor)
 
@@ -94,7 +96,7 @@ def routes(
     return [
         Route("GET", "/v1/models", shown.listed, dialect),
         Route("GET", "/v1/models/*", shown.shown, dialect),
-        *_spoken(known, conductor, once, quiet),
+        *_spoken(known, conductor, once, Lasting(conductor, patience), quiet),
         Route("GET", "/v1beta/models", shown.listed_for_google, google),
         Route("GET", "/v1beta/models/*", shown.shown_to_google, google),
         Route("GET", "/api/v1/models", shown.described, dialect),
@@ -106,12 +108,14 @@ def routes(
     ]
 
 
-def _spoken(known: dict[str, Dialect], conductor: Conductor, once: Once, quiet: float) -> Iterator[Route]:
+def _spoken(
+    known: dict[str, Dialect], conductor: Conductor, once: Once, lasting: Lasting, quiet: float
+) -> Iterator[Route]:
     """The paths at which a dialect is spoken, as far as it is in the table of dialects."""
     for path, name in ANSWERED:
         if (dialect := known.get(name)) is not None:
             wait = quiet if dialect.ping else 0.0
-            endpoint = answering(dialect, conductor, once, wait)
+            endpoint = answering(dialect, conductor, once, lasting, wait)
             yield Route("POST", path, endpoint, dialect, answers=True, quiet=wait)
     for path, name in COUNTED:
         if (dialect := known.get(name)) is not None:

@@ -46,6 +46,10 @@ SHAPES = {
     "run_limit_exceeded": Shape(504, "api_error", retry=False),
     "timeout": Shape(504, "api_error"),
     "not_approved": Shape(409, "api_error", retry=False),
+    "cancelled": Shape(409, "api_error", retry=False),
+    "erased": Shape(410, "api_error", retry=False),
+    "step_interrupted": Shape(409, "api_error", retry=False),
+    "worker_lost": Shape(503, "api_error", retry=False),
     "internal_error": Shape(500, "api_error"),
 }
 _UNFORESEEN = Shape(500, "api_error")

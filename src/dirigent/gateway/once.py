@@ -20,7 +20,7 @@ from dirigent.gateway.call import Call, Endpoint
 from dirigent.gateway.errors import WireFault
 from dirigent.gateway.wire import Exchanging
 
-__all__ = ["KEY", "Once"]
+__all__ = ["KEY", "Once", "keyed", "sameness"]
 
 KEY = b"idempotency-key"
 _KEY = re.compile(rb"[ -~]{1,255}")
@@ -45,7 +45,7 @@ class Once:
 
         Raises Invalid where the key cannot be one, and WireFault where it stands for another request already.
         """
-        key, digest = _scoped(call), _digest(call.exchange)
+        key, digest = keyed(call), sameness(call.exchange)
         recording = self._running.get(key)
         if recording is None:
             replay = await self._replays.find(key)
@@ -250,7 +250,7 @@ class _Recording:
         self._news = asyncio.Event()
 
 
-def _scoped(call: Call) -> str:
+def keyed(call: Call) -> str:
     """The key as the caller's own: nobody else can meet it."""
     given = call.exchange.headers[KEY]
     if not _KEY.fullmatch(given):
@@ -259,7 +259,7 @@ def _scoped(call: Call) -> str:
     return f"{principal.tenant}\0{principal.key}\0{given.decode()}"
 
 
-def _digest(exchange: Exchanging) -> bytes:
+def sameness(exchange: Exchanging) -> bytes:
     """What makes two requests the same. A form is told by its fields: its boundary is drawn anew for each try."""
     digest = blake2b(f"{exchange.method} {exchange.path}?{exchange.query}\n".encode(), digest_size=32)
     kind = exchange.headers.get(b"content-type", b"").decode("latin-1")

@@ -39,6 +39,7 @@ from dirigent.store.archive import Archive
 from dirigent.store.beginning import DEFAULT, bootstrap
 from dirigent.store.denials import Denials
 from dirigent.store.happenings import Happenings
+from dirigent.store.journal import TOPIC, StoredJournal
 from dirigent.store.ledger import LeasedLedger
 from dirigent.store.nodes import leave, report
 from dirigent.store.notary import AuditKey, Notary, trusted_keys
@@ -90,6 +91,8 @@ class Governance:
         self._worker = str(os.getpid())
         self._conductor: Conductor | None = None
         self._published: Callable[[], None] = lambda: None
+        self.runs_moved: Callable[[], None] = lambda: None
+        """Called on any thread when runs may have become ready, or were told to end."""
         key = first_key(settings.data)
         self.database.write(lambda connection: bootstrap(connection, digest(key.encode()), _now(), key[:7]))
         self.rights = _Rights(lambda since: self.database.reading(partial(rules_since, since=since, now=_now())))
@@ -107,6 +110,7 @@ class Governance:
         keys = settings.data / "keys"
         self.archive = Archive(self.database, keys, settings.data / "spool")
         signing = AuditKey.within(keys)
+        self.journal = StoredJournal(self.database, self.archive.vault)
         self._notary = Notary(self.database, signing, keys, trusted=list(trusted_keys(keys).values()))
         doors = Doors(
             models=self._models, aliases=self._aliases, publisher=publisher, notary=self._notary, archive=self.archive
@@ -214,6 +218,7 @@ class Governance:
         self._denials.start()
         self.archive.start()
         self._happenings.start()
+        self.journal.start()
         self.metrics.start()
         self._notary.start()
         self._pulse.start(self._told)
@@ -249,6 +254,7 @@ class Governance:
         except DirigentError as gone:
             _log.warning("the others will notice that this node has stopped: %s", gone.message)
         for part in (
+            self.journal,
             self._denials,
             self.archive,
             self._notary,
@@ -299,8 +305,11 @@ class Governance:
             self.ledger.look()
         if "vault" in topics:
             self.archive.refresh()
+            self.journal.refresh()
         if "catalog" in topics:
             self._published()
+        if TOPIC in topics:
+            self.runs_moved()
 
 
 def _now() -> int:

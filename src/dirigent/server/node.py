@@ -12,12 +12,16 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from secrets import token_hex
 
 import uvloop
 
 from dirigent.conductor import Conductor
 from dirigent.core.ports import Ports
+from dirigent.dialects import DIALECTS
 from dirigent.dialects.openai_chat import OpenAIChat
+from dirigent.durable import Durable
+from dirigent.engines import EmbeddedEngine
 from dirigent.gateway.app import Gateway, Recent
 from dirigent.gateway.auth import Keys
 from dirigent.gateway.endpoints import routes
@@ -63,7 +67,9 @@ class _Node:
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
 
-    async def serve(self, announce: Callable[[Running], None], listener: socket.socket | None) -> None:
+    async def serve(  # noqa: PLR0915  each statement puts one part in its place
+        self, announce: Callable[[Running], None], listener: socket.socket | None
+    ) -> None:
         settings = self._settings
         listings, secrets = Listings(), EnvironmentSecrets()
         catalogs = Catalogs(settings.config_file, listings, secrets)
@@ -83,6 +89,7 @@ class _Node:
         fetch = fetcher(settings)
         speech = VoiceAndEars(language_of)
         reach = Reach(settings)
+        engine = EmbeddedEngine(governance.journal, f"{governance.node}-{os.getpid()}-{token_hex(4)}")
         ports = Ports(
             http=http,
             local=local,
@@ -101,15 +108,19 @@ class _Node:
             rates=governance.rights.rate,
             tables=reach.tables,
             documents=reach.documents,
+            engine=engine,
         )
         conductor = Conductor(catalog, ports, governance.rights, editions=following.shelf(ports))
         await following.aim(conductor)
+        durable = Durable(conductor, (kind() for kind in DIALECTS.kinds.values()))
         dialect = OpenAIChat()
         standing = lambda: {"local": local_states(conductor.catalog, local)}  # noqa: E731
         recent = Recent()
-        paths = routes(conductor, dialect, recent, standing, quiet=settings.keep_alive)
+        paths = routes(conductor, dialect, recent, standing, quiet=settings.keep_alive, patience=settings.patience)
         gateway = Gateway(conductor, Keys(governance.rights), paths, dialect, recent, beyond=governance)
         await governance.start(conductor, gateway, following.published)
+        await engine.start(durable)
+        governance.runs_moved = engine.told
         server = Server(gateway.take, refusal=gateway.refusal)
         port = await server.start(settings.host, found, sock=listener)
         running = Running(settings.host, port, os.getpid())
@@ -123,7 +134,7 @@ class _Node:
                 await self._stopping.wait()
                 watching.cancel()
         finally:
-            await self._leave(server)
+            await self._leave(server, engine)
             await local.close()
             await speech.close()
             await reach.close()
@@ -151,17 +162,22 @@ class _Node:
         asyncio.get_running_loop().remove_reader(_STDIN)
         self._stopping.set()
 
-    async def _leave(self, server: Server) -> None:
-        """Lets running answers finish, for thirty seconds at most or until somebody is in a hurry."""
+    async def _leave(self, server: Server, engine: EmbeddedEngine) -> None:
+        """Lets running answers finish, for thirty seconds at most or until somebody is in a hurry.
+
+        Durable runs are let go: callers who still wait for one meet it again at another worker.
+        """
         draining = asyncio.create_task(server.drain(_DRAIN))
+        resting = asyncio.create_task(engine.close(_DRAIN))
         hurried = asyncio.create_task(self._hurrying.wait())
-        await asyncio.wait({draining, hurried}, return_when=asyncio.FIRST_COMPLETED)
-        if not draining.done():
-            await server.close()
+        for leaving in (draining, resting):
+            await asyncio.wait({leaving, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        if hurried.done():
+            await asyncio.gather(server.close(), engine.close())
         elif not draining.result():
             _log.warning("answers that had not ended after %.0f s were cut", _DRAIN)
         hurried.cancel()
-        await draining
+        await asyncio.gather(draining, resting)
 
 
 def _give_back() -> None:

@@ -161,7 +161,9 @@ class Bodies:
                     DELETE FROM subject_keys
                     WHERE made < :long_ago AND NOT EXISTS (SELECT 1 FROM bodies b WHERE b.key = subject_keys.id)
                     AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.key = subject_keys.id)
-                    AND NOT EXISTS (SELECT 1 FROM approval_votes v WHERE v.key = subject_keys.id)"""),
+                    AND NOT EXISTS (SELECT 1 FROM approval_votes v WHERE v.key = subject_keys.id)
+                    AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.key = subject_keys.id)
+                    AND NOT EXISTS (SELECT 1 FROM run_files f WHERE f.key = subject_keys.id)"""),
                 {"long_ago": now - _UNUSED},
             )
         return gone

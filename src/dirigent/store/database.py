@@ -11,6 +11,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
@@ -117,6 +118,11 @@ class Database:
         self._readers.shutdown()
         self._writers.shutdown()
         self._engine.dispose()
+
+    @property
+    def turn(self) -> AbstractContextManager[object]:
+        """A writer's turn: of the embedded database one writes at a time, and the others of this process wait here."""
+        return self._writer if self.lite else nullcontext()
 
     @property
     def engine(self) -> Engine:

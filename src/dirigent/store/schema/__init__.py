@@ -4,7 +4,7 @@ Times are milliseconds since 1970 in UTC, money is nano-units, and lists and obj
 the same on both databases.
 """
 
-from dirigent.store.schema import approvals, audit, bodies, ledger, people, records, revisions, watching
+from dirigent.store.schema import approvals, audit, bodies, ledger, people, records, revisions, runs, watching
 from dirigent.store.schema.tables import metadata
 
-__all__ = ["approvals", "audit", "bodies", "ledger", "metadata", "people", "records", "revisions", "watching"]
+__all__ = ["approvals", "audit", "bodies", "ledger", "metadata", "people", "records", "revisions", "runs", "watching"]

@@ -1,4 +1,4 @@
--- 0008_stretches
+-- 0009_runs
 -- Written by `make schema` from the steps in store/migrations;
 
 CREATE TABLE alembic_version (
@@ -608,7 +608,75 @@ DROP INDEX records_by_run;
 
 CREATE INDEX records_by_run ON records (substr(run, 1, 3));
 
-INSERT INTO alembic_version (version_num) VALUES ('0008_stretches');
+CREATE TABLE runs (
+	id TEXT NOT NULL,
+	tenant TEXT NOT NULL,
+	project TEXT NOT NULL,
+	virtual_key TEXT NOT NULL,
+	purpose TEXT,
+	model TEXT NOT NULL,
+	revision TEXT NOT NULL,
+	bulk TEXT,
+	place INTEGER,
+	status TEXT NOT NULL,
+	priority INTEGER NOT NULL,
+	fence BIGINT NOT NULL,
+	owner TEXT,
+	due BIGINT,
+	news INTEGER NOT NULL,
+	lapses INTEGER NOT NULL,
+	stopped TEXT,
+	length INTEGER NOT NULL,
+	submitted BIGINT NOT NULL,
+	ended BIGINT,
+	facts TEXT NOT NULL,
+	key TEXT,
+	sealed BYTEA,
+	CONSTRAINT runs_key PRIMARY KEY (id)
+);
+
+CREATE INDEX runs_by_bulk ON runs (bulk, place) WHERE bulk IS NOT NULL;
+
+CREATE INDEX runs_by_due ON runs (priority, due) WHERE due IS NOT NULL;
+
+CREATE INDEX runs_by_ended ON runs (ended) WHERE ended IS NOT NULL;
+
+CREATE INDEX runs_by_key ON runs (key);
+
+CREATE INDEX runs_by_submitted ON runs (tenant, submitted);
+
+CREATE TABLE run_entries (
+	run TEXT NOT NULL,
+	seq INTEGER NOT NULL,
+	at BIGINT NOT NULL,
+	kind TEXT NOT NULL,
+	path TEXT,
+	facts TEXT NOT NULL,
+	sealed BYTEA,
+	CONSTRAINT run_entries_key PRIMARY KEY (run, seq)
+);
+
+CREATE UNIQUE INDEX run_entries_one_decision ON run_entries (run, path) WHERE kind = 'decided';
+
+CREATE TABLE run_files (
+	id TEXT NOT NULL,
+	tenant TEXT NOT NULL,
+	run TEXT NOT NULL,
+	name TEXT NOT NULL,
+	content_type TEXT NOT NULL,
+	size BIGINT NOT NULL,
+	digest TEXT NOT NULL,
+	at BIGINT NOT NULL,
+	key TEXT NOT NULL,
+	sealed BYTEA NOT NULL,
+	CONSTRAINT run_files_key PRIMARY KEY (id)
+);
+
+CREATE INDEX run_files_by_key ON run_files (key);
+
+CREATE INDEX run_files_by_run ON run_files (run);
+
+INSERT INTO alembic_version (version_num) VALUES ('0009_runs');
 
 INSERT INTO downgrades (revision, before, statements) VALUES ('0001_people', NULL, '["DROP TABLE downgrades","DROP TABLE pulse","DROP TABLE sign_in_failures","DROP TABLE sessions","DROP TABLE rates","DROP TABLE allowances","DROP TABLE purposes","DROP TABLE virtual_keys","DROP TABLE members","DROP TABLE projects","DROP TABLE tenants"]');
 
@@ -625,3 +693,5 @@ INSERT INTO downgrades (revision, before, statements) VALUES ('0006_approvals', 
 INSERT INTO downgrades (revision, before, statements) VALUES ('0007_watching', '0006_approvals', '["DROP TABLE duties","DROP TABLE alert_deliveries","DROP TABLE alerts","DROP TABLE alert_rules","DROP TABLE resting","DROP TABLE happenings"]');
 
 INSERT INTO downgrades (revision, before, statements) VALUES ('0008_stretches', '0007_watching', '["DROP INDEX records_by_run","CREATE INDEX records_by_run ON records (run)","CREATE INDEX records_by_key ON records (tenant, key, id)","DROP TABLE record_stretches"]');
+
+INSERT INTO downgrades (revision, before, statements) VALUES ('0009_runs', '0008_stretches', '["DROP TABLE run_files","DROP TABLE run_entries","DROP TABLE runs"]');
