@@ -6,12 +6,23 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
+from urllib.parse import unquote
 
 import msgspec
 
 from dirigent.core.ports import Secret
 
-__all__ = ["MOST_WORKERS", "EnvironmentSecrets", "Proxies", "Reach", "Settings", "environment", "proxies"]
+__all__ = [
+    "MOST_WORKERS",
+    "EnvironmentSecrets",
+    "Proxies",
+    "Reach",
+    "Settings",
+    "Traces",
+    "environment",
+    "proxies",
+    "traces",
+]
 
 PREFIX = "DIRIGENT_"
 MOST_WORKERS = 256
@@ -114,6 +125,34 @@ def proxies() -> Proxies:
         return os.environ.get(name.lower()) or os.environ.get(name.upper()) or None
 
     return Proxies(of("http_proxy"), of("https_proxy"), of("no_proxy") or "")
+
+
+class Traces(msgspec.Struct, frozen=True):
+    """Where traces are to be sent, as OpenTelemetry's own variables say."""
+
+    endpoint: str
+    headers: Mapping[str, str]
+    service: str
+
+    def __repr__(self) -> str:
+        return f"Traces(endpoint={self.endpoint!r})"
+
+
+def traces() -> Traces | None:
+    """Where `OTEL_EXPORTER_OTLP_ENDPOINT`, or that for traces alone, leads; None where nobody asked for traces."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return None
+    base = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
+    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip()
+    if not endpoint and not base:
+        return None
+    given = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_HEADERS") or os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")
+    pairs = (part.partition("=") for part in given.split(",") if "=" in part)
+    return Traces(
+        endpoint or f"{base.rstrip('/')}/v1/traces",
+        {name.strip().lower(): unquote(value.strip()) for name, _, value in pairs},
+        os.environ.get("OTEL_SERVICE_NAME", "").strip() or "dirigent",
+    )
 
 
 class EnvironmentSecrets:

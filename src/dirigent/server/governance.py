@@ -32,6 +32,7 @@ from dirigent.models.deployment import Deployment
 from dirigent.server.alarms import Alarms, Channels, mailer_within
 from dirigent.server.folder import first_key, node_name
 from dirigent.server.outside import notifier
+from dirigent.server.tracing import answerer_in, tracing
 from dirigent.settings import Settings
 from dirigent.store import Database
 from dirigent.store.aliases import aliases
@@ -47,6 +48,7 @@ from dirigent.store.pulse import Pulse
 from dirigent.store.records import Records
 from dirigent.store.revisions import Publication, document_of, head, revision_like, take_file
 from dirigent.store.rights import rules_since
+from dirigent.telemetry.conventions import Answerer
 from dirigent.telemetry.metrics import Metrics
 from dirigent.telemetry.several import Several
 
@@ -130,6 +132,8 @@ class Governance:
         holder = f"{self.node}/{self._worker}"
         self.alarms = Alarms(self.database, holder, self._carrier, providers=self._providers, notary=self._notary)
         """Who looks after the rules of alerts."""
+        self.tracer = tracing(self.node, self._answerer)
+        """Who makes traces; None where nobody asked for any."""
         self._lost: dict[str, int] = {}
 
     def take_file(self, document: Mapping[str, Any]) -> tuple[Publication, Mapping[str, Any]]:
@@ -219,6 +223,8 @@ class Governance:
         self.archive.start()
         self._happenings.start()
         self.journal.start()
+        if self.tracer is not None:
+            self.tracer.start()
         self.metrics.start()
         self._notary.start()
         self._pulse.start(self._told)
@@ -233,7 +239,7 @@ class Governance:
     async def _count_losses(self) -> None:
         """Tells those who watch of rows that were lost on their way into the database."""
         while True:
-            for outbox in (self._records.outbox, self._happenings.outbox):
+            for outbox in (part.outbox for part in (self._records, self._happenings, self._denials, self.archive)):
                 lost = outbox.dropped + outbox.refused
                 fresh, self._lost[outbox.name] = lost - self._lost.get(outbox.name, 0), lost
                 if fresh:
@@ -264,6 +270,8 @@ class Governance:
             self.metrics,
         ):
             await asyncio.to_thread(part.close)
+        if self.tracer is not None:
+            await asyncio.to_thread(self.tracer.close)
         self.database.close()
 
     def _models(self) -> Sequence[str]:
@@ -276,6 +284,10 @@ class Governance:
         """All names by which callers ask."""
         conductor = self._conductor
         return () if conductor is None else {*conductor.catalog.models, *conductor.aliases}
+
+    def _answerer(self, name: str) -> Answerer | None:
+        """Who serves a deployment, as traces name it."""
+        return None if self._conductor is None else answerer_in(self._conductor.catalog, name)
 
     def _providers(self) -> Mapping[str, str]:
         """The provider of each deployment."""

@@ -117,7 +117,9 @@ class _Node:
         standing = lambda: {"local": local_states(conductor.catalog, local)}  # noqa: E731
         recent = Recent()
         paths = routes(conductor, dialect, recent, standing, quiet=settings.keep_alive, patience=settings.patience)
-        gateway = Gateway(conductor, Keys(governance.rights), paths, dialect, recent, beyond=governance)
+        gateway = Gateway(
+            conductor, Keys(governance.rights), paths, dialect, recent, beyond=governance, tracer=governance.tracer
+        )
         await governance.start(conductor, gateway, following.published)
         await engine.start(durable)
         governance.runs_moved = engine.told

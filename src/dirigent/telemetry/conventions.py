@@ -15,7 +15,8 @@ Attributes = dict[str, str | int | float | bool]
 Answerer = tuple[str, str]
 """Of a deployment: the type of its provider, and how that one calls the model."""
 
-_OPERATIONS = {"": "unknown", "completions": "text_completion"}
+_OPERATIONS = {"completions": "text_completion"}
+"""Where the conventions call a task otherwise."""
 _PROVIDERS = {
     "azure": "azure.ai.openai",
     "bedrock": "aws.bedrock",
@@ -33,14 +34,14 @@ def operation_of(task: str) -> str:
 
 def name_of(task: str, model: str | None) -> str:
     """The name of a span: the operation and the model."""
-    return " ".join(filter(None, (operation_of(task), model)))
+    return " ".join(filter(None, (operation_of(task) or "request", model)))
 
 
 def run_attributes(traced: Traced, answerer: Answerer | None) -> Attributes:
     """What is said of a run: by the conventions, and under `dirigent.` what they have no words for."""
     served = traced.served
     said: Mapping[str, str | int | float | bool | None] = {
-        "gen_ai.operation.name": operation_of(traced.task),
+        "gen_ai.operation.name": operation_of(traced.task) or None,
         "gen_ai.request.model": served.model,
         "gen_ai.request.max_tokens": traced.max_tokens,
         "gen_ai.request.temperature": traced.temperature,
@@ -75,7 +76,7 @@ def attempt_attributes(traced: Traced, tried: Tried, answerer: Answerer | None) 
     """What is said of one try. The usage is that of the run, where one try alone has answered."""
     alone = sum(each.outcome == "answered" for each in traced.tried) == 1
     said: Mapping[str, str | int | float | bool | None] = {
-        "gen_ai.operation.name": operation_of(traced.task),
+        "gen_ai.operation.name": operation_of(traced.task) or None,
         "gen_ai.request.model": answerer[1] if answerer is not None else None,
         "error.type": tried.outcome if tried.outcome not in ("answered", "abandoned") else None,
         "dirigent.deployment": tried.deployment,
