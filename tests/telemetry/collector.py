@@ -1,4 +1,4 @@
-"""A collector of traces: it takes OTLP over HTTP on a real socket, and decodes it with the types of opentelemetry-proto."""
+"""A collector of traces: it takes OTLP over HTTP on a real socket, and decodes it with OpenTelemetry's own types."""
 
 from __future__ import annotations
 

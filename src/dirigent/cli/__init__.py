@@ -31,7 +31,10 @@ _IN_GROUPS = {
     "audit": {
         "export": Row("auditing", attrgetter("export"), "Write the audit into a file that can be verified anywhere."),
         "verify": Row("auditing", attrgetter("verify_audit"), "Show whether anybody has changed the audit."),
-    }
+    },
+    "usage": {
+        "reconcile": Row("reconciling", attrgetter("reconcile"), "Hold a provider's invoice against what was booked."),
+    },
 }
 _PARTS = dict.fromkeys(name.partition(".")[0] for name in ORDERS)
 _ROWS = _BY_HAND | {

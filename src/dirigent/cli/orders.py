@@ -75,5 +75,6 @@ GROUPS = {
 ELSEWHERE = {"audit.export": "audit export", "audit.verify": "audit verify"} | {
     "revisions.publish": "publish",
     "revisions.rollback": "rollback",
+    "usage.reconcile": "usage reconcile",
 }
 """Operations whose commands are written by hand."""

@@ -36,7 +36,7 @@ _COLOURS = {"critical": "red", "warning": "yellow", "info": "cyan"}
 @tenant_option
 @json_option
 def live(after: str | None, data: Path | None, in_tenant: str | None, as_object: bool) -> None:
-    """Prints what happens, while it happens.
+    """Print what happens, while it happens.
 
     Requests, budgets, breakers, revisions, alerts. With --json each event is one line, with its `id`. It goes on until
     you end it.

@@ -19,6 +19,7 @@ from dirigent.control import (
     people,
     purposes,
     rates,
+    reconciling,
     records,
     revisions,
 )
@@ -39,6 +40,7 @@ OPERATIONS: Mapping[str, Operation[Any, Any]] = gathered(
         people,
         purposes,
         rates,
+        reconciling,
         records,
         revisions,
     )

@@ -53,6 +53,10 @@ class _NoPublisher:
         raise DirigentError("nobody here can tell whether a configuration is publishable")
 
 
+def _no_deployments() -> Mapping[str, tuple[str, str]]:
+    return {}
+
+
 def _no_models() -> Sequence[str]:
     return ()
 
@@ -64,6 +68,8 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     """The names in the catalog of the moment."""
     aliases: Callable[[], Mapping[str, str]] = dict
     """The names that stand for others, and for which."""
+    deployments: Callable[[], Mapping[str, tuple[str, str]]] = _no_deployments
+    """Of each deployment in the catalog its provider, and how that one calls it."""
     publisher: Publisher = _NoPublisher()
     notary: Notary | None = None
     """Who signs the audit; None where no key that could is in use."""

@@ -80,6 +80,11 @@ class Money(msgspec.Struct, frozen=True):
         """This amount in another currency, of which one unit of its own is worth `rate`; rounded up to a nano-unit."""
         return Money(-(-self.nano * rate.numerator // rate.denominator), currency)
 
+    def times(self, other: Money) -> float | None:
+        """How many times `other` this amount is; None of nothing."""
+        self._same(other)
+        return self.nano / other.nano if other.nano else None
+
     def decimal(self) -> Decimal:
         """The amount in whole units of the currency, exactly."""
         return _EXACT.scaleb(Decimal(self.nano), -9)

@@ -32,6 +32,7 @@ from dirigent.models.deployment import Deployment
 from dirigent.server.alarms import Alarms, Channels, mailer_within
 from dirigent.server.folder import first_key, node_name
 from dirigent.server.outside import notifier
+from dirigent.server.reports import Reports
 from dirigent.server.tracing import answerer_in, tracing
 from dirigent.settings import Settings
 from dirigent.store import Database
@@ -115,7 +116,12 @@ class Governance:
         self.journal = StoredJournal(self.database, self.archive.vault)
         self._notary = Notary(self.database, signing, keys, trusted=list(trusted_keys(keys).values()))
         doors = Doors(
-            models=self._models, aliases=self._aliases, publisher=publisher, notary=self._notary, archive=self.archive
+            models=self._models,
+            aliases=self._aliases,
+            deployments=self._deployments,
+            publisher=publisher,
+            notary=self._notary,
+            archive=self.archive,
         )
         provider = provider_within(settings.data, http)
         self._operator = operator_key(settings.data)
@@ -132,6 +138,7 @@ class Governance:
         holder = f"{self.node}/{self._worker}"
         self.alarms = Alarms(self.database, holder, self._carrier, providers=self._providers, notary=self._notary)
         """Who looks after the rules of alerts."""
+        self._reports = Reports(self.database, settings.data, self._deployments)
         self.tracer = tracing(self.node, self._answerer)
         """Who makes traces; None where nobody asked for any."""
         self._lost: dict[str, int] = {}
@@ -230,10 +237,11 @@ class Governance:
         self._pulse.start(self._told)
 
     async def watch(self, beside: Coroutine[Any, Any, None]) -> None:
-        """Looks after the alerts, and after its own queues, beside something else, until it is cancelled."""
+        """Looks after alerts, reports and its own queues, beside something else, until it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(beside)
             tasks.create_task(self.alarms.run())
+            tasks.create_task(self._reports.run())
             tasks.create_task(self._count_losses())
 
     async def _count_losses(self) -> None:
@@ -289,10 +297,14 @@ class Governance:
         """Who serves a deployment, as traces name it."""
         return None if self._conductor is None else answerer_in(self._conductor.catalog, name)
 
+    def _deployments(self) -> Mapping[str, tuple[str, str]]:
+        """The provider of each deployment, and how it calls the model."""
+        models = {} if self._conductor is None else self._conductor.catalog.models
+        return {name: (each.provider, each.name) for name, each in models.items() if isinstance(each, Deployment)}
+
     def _providers(self) -> Mapping[str, str]:
         """The provider of each deployment."""
-        models = {} if self._conductor is None else self._conductor.catalog.models
-        return {name: model.provider for name, model in models.items() if isinstance(model, Deployment)}
+        return {name: provider for name, (provider, _) in self._deployments().items()}
 
     def _provider_of(self, name: str) -> str | None:
         """Who serves the deployment of this name."""
