@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -157,3 +158,26 @@ def test_what_is_deleted_from_the_embedded_database_is_gone_from_its_file(tmp_pa
     database.close()
 
     assert b"CANARY-IN-THE-MINE" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+async def test_what_fails_once_nobody_waits_for_it_makes_no_noise(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, go_on = Event(), Event()
+
+    def work(_: object) -> None:
+        begun.set()
+        go_on.wait(5)
+        raise RuntimeError("nobody hears this")
+
+    waiting = asyncio.create_task(database.writing(work))
+    await asyncio.to_thread(begun.wait, 5)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    go_on.set()
+    await asyncio.to_thread(database.write, lambda _: None)
+    await asyncio.sleep(0)
+    gc.collect()
+
+    assert caplog.text == ""

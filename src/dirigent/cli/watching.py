@@ -30,7 +30,7 @@ _UNSAID = frozenset({"kind", "at", "tenant", "path", "request", "key", "member",
 _COLOURS = {"critical": "red", "warning": "yellow", "info": "cyan"}
 
 
-@click.command(epilog="Example: dirigent live --json")
+@click.command(short_help="Print what happens, while it happens.", epilog="Example: dirigent live --json")
 @click.option("--after", metavar="ID", help="Begin behind the event of this id, as `--json` shows it.")
 @data_option
 @tenant_option

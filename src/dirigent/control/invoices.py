@@ -221,12 +221,15 @@ def _with_unpriced(found: Mapping[Place, Side]) -> Booked:
 # --- one against the other --------------------------------------------------------------------------------------------
 
 
-def compared(billed: Mapping[Place, Side], booked: Booked, named: Mapping[str, str]) -> Sequence[Difference]:
+def compared(
+    billed: Mapping[Place, Side], booked: Booked, known: Iterable[str], named: Mapping[str, str]
+) -> Sequence[Difference]:
     """Every day, model and currency that either side knows, with the likely cause where they differ.
 
-    `named` says which model of ours a name of the invoice means; a version behind a name is understood.
+    `known` are our models by the provider's names; `named` says which of them another name of the invoice means. A
+    version behind a name is understood.
     """
-    ours = {model for _, model, _ in booked} | set(named.values())
+    ours = {*known}
     means = {model: _meant(model, ours, named) for _, model, _ in billed}
     theirs: dict[Place, Side] = {}
     for (day, model, currency), side in billed.items():

@@ -115,7 +115,7 @@ def reconciled(
     since, until = (int(datetime.combine(day, time(), UTC).timestamp() * 1000) for day in (first, last))
     booked = booked_within(connection, Question(tenant, since, until + usage.DAY, now), mine)
     named = {theirs: mine[ours][1] for theirs, ours in order.names.items() if ours in mine}
-    found = compared(billed, booked, named)
+    found = compared(billed, booked, {remote for _, remote in mine.values()}, named)
     if order.provider is not None:
         return list(found)
     on_it = {each.model for each in found if each.billed is not None}

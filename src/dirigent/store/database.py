@@ -111,7 +111,9 @@ class Database:
 
     async def writing(self, work: Work[T]) -> T:
         """`write`, without holding up the loop. Once begun it comes to its end, even where nobody waits any more."""
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._writers, self.write, work))
+        writing = asyncio.get_running_loop().run_in_executor(self._writers, self.write, work)
+        writing.add_done_callback(_looked_at)
+        return await asyncio.shield(writing)
 
     def close(self) -> None:
         """Lets what has begun end, and closes all connections."""
@@ -128,6 +130,12 @@ class Database:
     def engine(self) -> Engine:
         """What lies below, for migrations."""
         return self._engine
+
+
+def _looked_at(writing: asyncio.Future[Any]) -> None:
+    """Looks at how it ended: where nobody waits any more, a fault is nobody's, and no line in the log either."""
+    if not writing.cancelled():
+        writing.exception()
 
 
 def _lite(url: URL) -> Engine:
