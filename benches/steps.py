@@ -1,7 +1,7 @@
 """What a step costs in this process, and what walking five ways at once costs beside the slowest of them.
 
-Nothing is durable here and nobody is asked over a network: this is what walking itself takes. Each figure is the best of
-several rounds, for what else the machine does only ever adds to it.
+Nothing is durable here and nobody is asked over a network: this is what walking itself takes. Each figure is the best
+of several rounds, for what else the machine does only ever adds to it.
 """
 
 from __future__ import annotations
