@@ -9,16 +9,22 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 from msgspec import Meta
 
-from dirigent.core.errors import Finding, Forbidden
+from dirigent.core.errors import DirigentError, Finding, Forbidden
 from dirigent.core.ports import Library, Origin, Secrets
 from dirigent.core.registry import Kind
 from dirigent.core.run import Run
 from dirigent.core.tables import TableSource
 
-__all__ = ["Offer", "Region", "Service", "Source", "leads_away"]
+__all__ = ["Offer", "Region", "Service", "ServiceRefused", "Source", "leads_away"]
 
 Region = Annotated[str, Meta(min_length=1, max_length=64)]
 Offer = Literal["tables", "service", "collection"]
+
+
+class ServiceRefused(DirigentError):
+    """A service has refused what was asked of it, or answers more than may be read."""
+
+    code = "service_refused"
 
 
 class Service(msgspec.Struct, frozen=True):

@@ -39,6 +39,7 @@ SHAPES = {
     "bad_answer": Shape(502, "api_error"),
     "deployment_misconfigured": Shape(502, "api_error", retry=False),
     "provider_error": Shape(502, "api_error"),
+    "service_refused": Shape(502, "api_error", retry=False),
     "query_failed": Shape(502, "api_error", retry=False),
     "unavailable": Shape(503, "api_error"),
     "busy": Shape(503, "api_error"),

@@ -70,7 +70,8 @@ def _kind(name: str, content_type: str, data: bytes, limits: ReadLimits) -> str:
     named = _BY_ENDING.get(PurePath(name).suffix.lower()) or _BY_TYPE.get(content_type)
     if named is None and content_type.startswith("text/"):
         named = "text"
-    if named is None or b"\x00" in data[:4096]:
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # text of two bytes a sign, of which one is often zero
+    if named is None or (b"\x00" in data[:4096] and not wide):
         raise Invalid(
             f"{name or 'the file'} is none that can be read:"
             " PDF, DOCX, XLSX, CSV, Parquet, HTML, e-mail, Markdown, text"
