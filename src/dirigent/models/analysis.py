@@ -159,7 +159,7 @@ def dated(value: object) -> date | None:
 def _column(field: str, values: Sequence[Any]) -> dict[str, Any]:
     there = [value for value in values if value is not None and value != ""]
     numbers = [found for value in there if (found := number(value)) is not None]
-    days = [found for value in there if (found := dated(value)) is not None]
+    days = [day for value in there if (day := dated(value)) is not None]
     kinds = {type(value).__name__ for value in there}
     told: dict[str, Any] = {
         "field": field,

@@ -47,7 +47,7 @@ class Analyse(Step, frozen=True, kw_only=True):
             raise Invalid("the rows are no list of objects")
         if len(rows) > _MOST_ROWS:
             raise Invalid(f"there are {len(rows)} rows; {_MOST_ROWS} are looked at here, so let the query sum them up")
-        found = await asyncio.to_thread(self._figures, rows)
+        found = await asyncio.to_thread(self._figures, list(rows))
         place.tell(rows=len(rows), columns=len(found["columns"]), measures=len(found["measures"]))
         return found
 
