@@ -18,7 +18,20 @@ from dirigent.core.events import Answer, Finished, TextDelta
 from dirigent.core.identity import Principal
 from dirigent.core.messages import Request, Task
 from dirigent.core.model import Model
-from dirigent.core.ports import Archive, Embedder, HttpAnswer, HttpCall, LocalSpeech, Origin, Replays, Rights, Timeouts
+from dirigent.core.ports import (
+    Archive,
+    Embedder,
+    Http,
+    HttpAnswer,
+    HttpCall,
+    HttpFlow,
+    HttpTaker,
+    LocalSpeech,
+    Origin,
+    Replays,
+    Rights,
+    Timeouts,
+)
 from dirigent.core.registry import Reader, Registry
 from dirigent.core.run import Run
 from dirigent.dialects import DIALECTS
@@ -42,7 +55,7 @@ from dirigent.policies import POLICIES
 from dirigent.server.shelf import Shelf
 from tests.world import World
 
-__all__ = ["House", "chat", "house", "until"]
+__all__ = ["House", "Straight", "chat", "house", "until"]
 
 
 class Stumbling(Model, frozen=True):
@@ -110,6 +123,22 @@ class Jobs(Provider, frozen=True):
         return Address(origin, path, ())
 
 
+class Straight:
+    """The HTTP client, and how often it was told to send something on the straight way and did."""
+
+    def __init__(self) -> None:
+        self._client = HttpClient()
+        self.sent = 0
+
+    def push(self, call: HttpCall, timeouts: Timeouts, taker: HttpTaker) -> HttpFlow | None:
+        flow = self._client.push(call, timeouts, taker)
+        self.sent += flow is not None
+        return flow
+
+    async def open(self, call: HttpCall, timeouts: Timeouts) -> HttpAnswer:
+        return await self._client.open(call, timeouts)
+
+
 class House:
     """The callers' side of the gateway."""
 
@@ -173,12 +202,13 @@ async def house(
     aliases: Callable[[str, str], Sequence[Alias]] = lambda *_: (),
     rights: Rights | None = None,
     archive: Archive | None = None,
+    http: Http | None = None,
     anna: Principal = _ANNA,
     durable: bool = False,
     patience: float = 60.0,
 ) -> AsyncGenerator[House, None]:
     """A gateway; `aliases` is given the present revision and the one in which the models were as `before`."""
-    world = World({}, {})
+    world = World({}, {}, http=http)
     ports = world.ports
     if embedder is not None:
         ports = msgspec.structs.replace(ports, embedder=embedder)

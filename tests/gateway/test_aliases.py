@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from dirigent.core.aliases import Alias, Share
-from dirigent.gateway.express import Express
-from tests.gateway.house import House, chat, house
+from tests.gateway.house import House, Straight, chat, house
 from tests.net.providers import provider
 from tests.upstream import answer, whole
 
@@ -86,24 +85,17 @@ async def test_a_canary_gets_its_share_of_conversations_and_each_conversation_st
 
 
 @pytest.mark.parametrize("model", ["chat", "kept"])
-async def test_the_straight_way_is_open_to_aliases(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[bool] = []
-    send = Express.sent
-
-    def noted(self: Express, http: Any) -> bool:
-        sent.append(send(self, http))
-        return sent[-1]
-
-    monkeypatch.setattr(Express, "sent", noted)
+async def test_the_straight_way_is_open_to_aliases(model: str) -> None:
+    straight = Straight()
     async with provider(whole(answer("from there"))) as up:
         providers = {"up": {"type": "compatible", "base_url": f"http://127.0.0.1:{up.origin.port}/v1"}}
         models = {"writer": {"type": "deployment", "provider": "up", "name": "n"}}
         before = {"writer": {"type": "deployment", "provider": "up", "name": "o"}}
-        async with house(models, providers, before=before, aliases=pinned) as node:
+        async with house(models, providers, before=before, aliases=pinned, http=straight) as node:
             heard = [await said(node, model) for _ in range(3)]
 
     assert heard == ["from there"] * 3
-    assert True in sent
+    assert straight.sent == 2  # the first one opens the connection
 
 
 async def test_aliases_are_listed_for_every_dialect_and_shown() -> None:

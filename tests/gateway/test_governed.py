@@ -11,13 +11,12 @@ import pytest
 from dirigent.core.allowances import Allowance
 from dirigent.core.identity import Principal
 from dirigent.core.observations import Refused
-from dirigent.core.ports import Said
+from dirigent.core.ports import Http, Said
 from dirigent.core.purposes import Purpose, Retention
 from dirigent.core.rules import AllowanceRule, KeyRule, ProjectRule, PurposeRule, Rules, TenantRule
 from dirigent.gateway.copying import MOST
-from dirigent.gateway.express import CopyingExpress
 from dirigent.memory.rights import MemoryRights
-from tests.gateway.house import House, chat, house
+from tests.gateway.house import House, Straight, chat, house
 from tests.net.providers import provider
 from tests.upstream import DONE, answer, chunk, frames, streaming, whole
 
@@ -53,10 +52,12 @@ ANNA = Principal("acme", "sales", "a", purposes=("general", "nothing"))
 
 
 @asynccontextmanager
-async def keeping(models: dict[str, Any], port: int = 0, days: int = 30) -> AsyncIterator[tuple[House, Shelf]]:
+async def keeping(
+    models: dict[str, Any], port: int = 0, days: int = 30, http: Http | None = None
+) -> AsyncIterator[tuple[House, Shelf]]:
     providers = {"up": {"type": "compatible", "base_url": f"http://127.0.0.1:{port}/v1"}} if port else {}
     shelf = Shelf()
-    async with house(models, providers, rights=rules(days), archive=shelf, anna=ANNA) as node:
+    async with house(models, providers, rights=rules(days), archive=shelf, anna=ANNA, http=http) as node:
         yield node, shelf
 
 
@@ -89,22 +90,15 @@ async def test_nothing_is_kept_for_a_purpose_that_keeps_nothing() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_straight_way_hands_its_bytes_over(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
-    sent: list[bool] = []
-    send = CopyingExpress.sent
-
-    def noted(self: CopyingExpress, http: Any) -> bool:
-        sent.append(send(self, http))
-        return sent[-1]
-
-    monkeypatch.setattr(CopyingExpress, "sent", noted)
+async def test_the_straight_way_hands_its_bytes_over(stream: bool) -> None:  # noqa: FBT001
+    straight = Straight()
     events = frames(chunk({"role": "assistant"}), chunk({"content": "Guten Tag"}), chunk(finish="stop"))
     manner = streaming(events, DONE) if stream else whole(answer("from there"))
     models = {"m": {"type": "deployment", "provider": "up", "name": "n"}}
-    async with provider(manner) as up, keeping(models, up.origin.port) as (node, shelf):
+    async with provider(manner) as up, keeping(models, up.origin.port, http=straight) as (node, shelf):
         bodies = [(await node.raw("POST", PATH, chat("m", stream=stream)))[2] for _ in range(3)]
 
-    assert True in sent
+    assert straight.sent == 2  # the first one opens the connection
     assert [said.answered for said in shelf.said] == bodies
 
 
