@@ -13,16 +13,16 @@ from typing import Any
 from dirigent.conductor import Conductor
 from dirigent.core.errors import Forbidden, Overrun, Unsupported
 from dirigent.core.events import collect
-from dirigent.core.journal import Began, Claimed, Ended, Spent, State, StepEnded, StepFailed, Submission, read
+from dirigent.core.journal import Began, Claimed, Ended, State, Submission, read
 from dirigent.core.logbook import Append, Facts, Logbook
 from dirigent.core.messages import Message, Request, Text, Unread
 from dirigent.core.observations import Served
 from dirigent.core.outputs import plain
 from dirigent.core.run import Record, Run
-from dirigent.core.usage import Money
+from dirigent.core.spending import spent_in
 from dirigent.dialects.dialect import Dialect
 
-__all__ = ["Durable", "spent_in"]
+__all__ = ["Durable"]
 
 _PATH = "/runs"
 """What stands for the path in the record of a run that nobody called for over HTTP."""
@@ -159,45 +159,3 @@ class Durable:
         if submission.ends is not None:
             run.deadline = min(run.deadline, run.started + submission.ends - now)
         return run
-
-
-def spent_in(state: State) -> Spent:
-    """What a run has used up over all its segments: the sum over the steps that have no further steps in them."""
-    told: list[StepEnded | StepFailed] = [*state.steps.values()]
-    for failures in state.failures.values():
-        told += failures
-    outer = {path for each in told for path in _above(each.path)}
-    seconds, tokens_in, tokens_out, attempts = 0.0, 0, 0, 0
-    cost: Money | None = None
-    deployment, reason, unpriced = None, None, False
-    for each in told:
-        if each.path in outer:
-            continue
-        spent = each.spent
-        seconds += spent.seconds
-        tokens_in += spent.input_tokens
-        tokens_out += spent.output_tokens
-        attempts += spent.attempts
-        deployment, reason = spent.deployment or deployment, spent.reason or reason
-        unpriced = unpriced or spent.unpriced
-        if spent.cost is not None:
-            if cost is not None and cost.currency != spent.cost.currency:
-                unpriced = True
-            else:
-                cost = spent.cost if cost is None else cost + spent.cost
-    return Spent(
-        seconds=seconds,
-        deployment=deployment,
-        input_tokens=tokens_in,
-        output_tokens=tokens_out,
-        cost=cost,
-        unpriced=unpriced,
-        attempts=attempts,
-        reason=reason,
-    )
-
-
-def _above(path: str) -> Iterable[str]:
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 import pytest
 
 from dirigent.configuration import read_sheet
+from dirigent.core.documents import Document, DocumentFormat, Made
+from dirigent.core.errors import InvalidConfiguration
 from dirigent.core.journal import StepEnded, written
+from dirigent.core.ports import Filed
 from dirigent.core.registry import Kind
+from dirigent.core.tables import Bounds, Rows, TableSource
 from dirigent.models.pipeline import Pipeline
 from dirigent.models.steps import STEPS
 from dirigent.models.steps.step import Step
@@ -25,6 +29,7 @@ SET = {"type": "set", "name": "inner", "values": {"text": "{{ input.text }}"}}
 ASK = {"type": "ask", "name": "inner", "model": "echo"}
 JUDGED = '{"sentences": [{"number": 1, "claim": true, "founded": true, "passage": "The price is 5 euros"}]}'
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "approve": {"title": "May it go out?", "proposal": "{{ input.text }}", "form": {"type": "string"}},
     "ask": {"model": "echo", "system": "Be short.", "messages": [{"content": "{{ input.text }}"}]},
     "branch": {"cases": [{"when": "size(input.text) > 3", "steps": [ASK]}], "otherwise": [SET]},
     "calculate": {"values": {"net": "size(input.text) * 1.5", "gross": "round(net * 1.19, 2)"}},
@@ -40,6 +45,12 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "map": {"over": "[1, 2, 3]", "steps": [ASK], "as": "number", "at_most_at_once": 2, "on_failure": "collect"},
     "parallel": {"branches": {"left": [ASK], "right": [SET]}},
     "prompt": {"model": "echo", "prompt": "Hello {{ input.text | upper }}"},
+    "query": {
+        "source": "shop",
+        "sql": "SELECT id FROM orders WHERE who = :who",
+        "parameters": {"who": "{{ input.text }}"},
+    },
+    "render": {"format": "pdf", "markdown": "{{ input.text }}", "file_name": "quote"},
     "set": {"values": {"text": "{{ input.text }}", "list": [1, "{{ size(input.text) }}"]}},
     "tool": {"tool": {"type": "lookup", "table": {"a": 1}, "about": "Numbers."}, "arguments": {"key": "a"}},
     "transform": {
@@ -48,7 +59,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "wait": {"for": "0s"},
 }
-"""A configuration for each kind, without type and name; it may mention these models."""
+"""A configuration for each kind, without type and name; it may mention these models and sources."""
+SOURCES = {"shop": {"type": "sql", "path": "shop.db"}}
 MODELS: dict[str, Any] = {
     "echo": {"type": "echo"},
     "data": {"type": "recited", "says": ["I do not know", '```json\n{"total": 12.50}\n```']},
@@ -66,7 +78,29 @@ def settings(kind: str) -> dict[str, Any]:
 def world(kind: str, **more: Any) -> World:
     """A world in which the pipeline `p` has one step of this kind, and says what it gave."""
     pipeline = {"type": "pipeline", "steps": [settings(kind) | more], "result": {"gave": "{{ it }}"}}
-    return World({**MODELS, "p": pipeline}, kinds=[Recited])
+    small = World({**MODELS}, kinds=[Recited])
+    small.catalog = small.published({"models": {**MODELS, "p": pipeline}, "sources": SOURCES})
+    outside = Outside()
+    small.ports = msgspec.structs.replace(small.ports, tables=outside, documents=outside, files=outside)
+    return small
+
+
+class Outside:
+    """What lies behind the doors that some steps need; it gives the same to everybody who asks the same."""
+
+    async def query(self, source: TableSource, sql: str, parameters: Mapping[str, Any], bounds: Bounds) -> Rows:
+        return Rows(("id",), ({"id": 1},), more=False)
+
+    async def render(self, document: Document, form: DocumentFormat) -> Made:
+        return Made(b"%PDF", "application/pdf", "pdf", pages=1)
+
+    async def keep(
+        self, tenant: str, run: str, name: str, content_type: str, data: bytes, *, subject: str = ""
+    ) -> Filed:
+        return Filed("file-1", name, content_type, len(data), "0" * 64)
+
+    async def read(self, *what: Any) -> Any:
+        raise AssertionError("nothing is read here")
 
 
 def step(kind: str, raw: dict[str, Any] | None = None) -> Step:
@@ -96,7 +130,7 @@ def test_every_kind_has_an_example_here() -> None:
 def test_the_example_in_the_reference_is_published(kind: str) -> None:
     document = read_sheet(PAGES / f"step.{kind}.yaml").document
 
-    catalog = World(document["models"], document.get("providers")).catalog
+    catalog = World({}).published(document)
 
     assert any(isinstance(model, Pipeline) for model in catalog.models.values())
 
@@ -134,10 +168,12 @@ def test_what_it_reads_and_is_not_there_is_found_before_it_is_walked(kind: str) 
     if broken == settings(kind):
         broken["when"] = "inptu.text == 'x'"
 
-    with pytest.raises(Exception, match="there is no `inptu") as caught:
-        World({**MODELS, "p": {"type": "pipeline", "steps": [broken]}}, kinds=[Recited])
+    with pytest.raises(InvalidConfiguration, match="there is no `inptu") as caught:
+        World({}, kinds=[Recited]).published(
+            {"models": {**MODELS, "p": {"type": "pipeline", "steps": [broken]}}, "sources": SOURCES}
+        )
 
-    assert all(str(finding.dotted()).startswith("models.p.steps[0].") for finding in caught.value.findings)  # type: ignore[attr-defined]
+    assert all(str(finding.dotted()).startswith("models.p.steps[0].") for finding in caught.value.findings)
 
 
 @every_step
@@ -193,11 +229,9 @@ async def test_one_whose_condition_does_not_hold_is_left_out_and_asks_nobody(kin
 
 @every_step
 async def test_its_trace_holds_no_word_of_its_content(kind: str) -> None:
-    small, text = world(kind), "Zauberwort"
-    run = small.run()
+    paper, text = Paper(), "Zauberwort"
 
-    await small.collect("p", text, run)
+    await paper.walked(world(kind), text)
 
-    assert run.logbook is not None
-    facts = [entry.facts for entry in run.logbook.entries if isinstance(entry, StepEnded)]
+    facts = [entry.facts for entry in paper.entries if isinstance(entry, StepEnded)]
     assert text not in written(facts).decode()

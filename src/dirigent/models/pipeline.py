@@ -24,6 +24,7 @@ from dirigent.core.ports import Seconds
 from dirigent.core.profile import Profile
 from dirigent.core.registry import nearest
 from dirigent.core.run import Run, Voice
+from dirigent.core.spending import seconds_at, spent_in
 from dirigent.core.usage import Money, Usage
 from dirigent.models.blueprint import (
     RUN,
@@ -210,7 +211,7 @@ class _Begun:
 
     def _spent(self) -> float:
         """Seconds of work that were spent before this process took the run up."""
-        return sum(step.spent.seconds for step in _own_steps(self.run))
+        return seconds_at(self.book.state, self.run.place)
 
 
 class _Heard:
@@ -263,17 +264,10 @@ def _bounded(run: Run, limits: Limits) -> Run:
     if limits.cost is None:
         return own
     most = Money.of(limits.cost, limits.currency)
-    for step in _own_steps(own):
-        if step.spent.cost is not None and step.spent.cost.currency == most.currency:
-            most = most - min(most, step.spent.cost)
+    spent = spent_in(own.opened().state, own.place).cost
+    if spent is not None and spent.currency == most.currency:
+        most = most - min(most, spent)
     return own.within(most)
-
-
-def _own_steps(run: Run) -> list[StepEnded]:
-    """The steps of this very pipeline that ended before, those within them aside."""
-    place = f"{run.place}/" if run.place else ""
-    ended = run.opened().state.steps
-    return [step for path, step in ended.items() if path.startswith(place) and not set("/:") & set(path[len(place) :])]
 
 
 def _input_of(pipeline: Pipeline, request: Request) -> dict[str, Any]:

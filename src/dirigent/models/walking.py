@@ -250,16 +250,18 @@ def _again(retry: Retry, code: str, attempt: int) -> bool:
     """Whether a step is tried once more after so many tries, the last of which failed so."""
     if attempt >= retry.tries:
         return False
-    return code in retry.on if retry.on else code in _passing()
+    if retry.on:
+        return code in retry.on
+    return (kind := _kinds().get(code)) is not None and kind.retryable
 
 
 @cache
-def _passing() -> frozenset[str]:
-    """The codes of what may pass by itself."""
+def _kinds() -> Mapping[str, type[DirigentError]]:
+    """The first kind of error of each code, from the root of their tree on."""
     kinds = [DirigentError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-    return frozenset(kind.code for kind in kinds if kind.retryable)
+    return {kind.code: kind for kind in reversed(kinds)}
 
 
 async def _pause(retry: Retry, attempt: int, run: Run, path: str) -> None:
@@ -275,5 +277,7 @@ async def _pause(retry: Retry, attempt: int, run: Run, path: str) -> None:
 def _retold(failed: StepFailed) -> DirigentError:
     """The error with which a step has failed before, as far as it was written down."""
     error = DirigentError(failed.words or f"the step {failed.path!r} had failed with {failed.code}")
-    error.code = failed.code  # type: ignore[misc]  # of this one alone: it is told again as it was told first
+    kind = _kinds().get(failed.code, DirigentError)
+    # Of this one alone, so that whoever hears of it again does what they did when they heard of it first.
+    error.code, error.retryable, error.fallback = failed.code, kind.retryable, kind.fallback  # type: ignore[misc]
     return error
