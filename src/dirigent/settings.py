@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The address of the PostgreSQL that this node shares with others; without one, SQLite in the data folder."""
     models: tuple[Path, ...] = ()
     """Further folders to look for weights in."""
+    public_url: str | None = None
+    """The address under which people reach this installation, for the links in letters; without one, the node's own."""
     hub: str | None = None
     """A model hub to fetch weights from: an address with `{repository}` and `{file}` in it."""
 

@@ -29,7 +29,7 @@ from dirigent.control.permissions import permits
 from dirigent.control.plane import ControlPlane
 from dirigent.core.errors import DirigentError, Forbidden
 
-__all__ = ["BODY_LIMIT", "Admin", "Endpoint", "Live", "Path", "answered", "json_answer"]
+__all__ = ["BODY_LIMIT", "Admin", "Endpoint", "Live", "Path", "Stream", "answered", "json_answer"]
 
 _log = logging.getLogger("dirigent.admin")
 BODY_LIMIT = 4 * 1024 * 1024
@@ -111,12 +111,12 @@ class Admin:
             actor = await self._access.actor(request)
             if not permits(actor, "runs.see"):
                 raise Forbidden(f"the role {actor.role} may not watch runs")
-            return _Stream(live.events(actor.tenant, request.headers.get("last-event-id")))
+            return Stream(live.events(actor.tenant, request.headers.get("last-event-id")))
 
         return endpoint
 
 
-class _Stream(Response):
+class Stream(Response):
     """Events as they come, for a few minutes: then the caller comes again, and is asked again who it is."""
 
     def __init__(self, events: AsyncGenerator[bytes, None]) -> None:

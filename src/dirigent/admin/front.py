@@ -13,6 +13,7 @@ from dirigent.admin.bridge import Bridge
 from dirigent.admin.coming import provider_paths
 from dirigent.admin.deciding import deciding_paths
 from dirigent.admin.folder import operator_key
+from dirigent.admin.following import following_paths
 from dirigent.admin.oidc import IdentityProvider
 from dirigent.admin.signing import paths
 from dirigent.control.approval_links import Links
@@ -48,6 +49,8 @@ class Front:
             *paths(sessions, access, data, clock),
             *deciding_paths(Links(database, self.plane, clock)),
         ]
+        if doors is not None and doors.runs is not None:
+            further += following_paths(database, access, doors.runs)
         if provider is not None:
             further += provider_paths(provider, sessions, key)
         self._admin = Admin(self.plane, access, further, live)

@@ -35,6 +35,12 @@ _IN_GROUPS = {
     "usage": {
         "reconcile": Row("reconciling", attrgetter("reconcile"), "Hold a provider's invoice against what was booked."),
     },
+    "runs": {
+        "bulk": Row("bulking", attrgetter("bulk"), "Ask a model for each row of a table."),
+        "events": Row("running", attrgetter("events"), "Tell what happens in a run."),
+        "fork": Row("running", attrgetter("fork"), "Begin another run from a point of this one."),
+        "show": Row("running", attrgetter("show"), "Show a run."),
+    },
 }
 _PARTS = dict.fromkeys(name.partition(".")[0] for name in ORDERS)
 _ROWS = _BY_HAND | {

@@ -65,6 +65,12 @@ _EXAMPLES = {
     "members.update": "members update m-51ab --role admin",
     "projects.update": "projects update sales --model 'openai-*' --denied '*-preview'",
     "purposes.register": "purposes register support --model auto --region eu --basis contract",
+    "bulk.begin": "bulk begin quote --parallel 8",
+    "bulk.list": "bulk list",
+    "runs.cancel": "runs cancel run-3f9c2b71 --reason 'asked by mistake'",
+    "runs.retry": "runs retry run-3f9c2b71 --step draft",
+    "runs.submit": 'runs submit quote --input \'{"text": "ten chairs"}\'',
+    "schedules.set": "schedules set report --model weekly --cron '0 7 * * 1' --zone Europe/Berlin --input '\"now\"'",
     "purposes.update": "purposes update support --denied 'openai-*'",
 }
 """Where an example of what is required would show too little."""

@@ -57,6 +57,7 @@ GROUPS = {
     "approvals": "Questions to people that runs wait for.",
     "audit": "Who did what, in a chain that nobody can change unseen.",
     "bodies": "Texts that are kept.",
+    "bulk": "One run for each row of a table.",
     "budgets": "How much money may be spent.",
     "keys": "Virtual keys: issue, rotate, revoke.",
     "latency": "How long answers take.",
@@ -67,7 +68,8 @@ GROUPS = {
     "purposes": "The register of reasons for processing.",
     "rates": "Rates of exchange between currencies.",
     "revisions": "Everything that was published, and when.",
-    "runs": "The records of what was answered.",
+    "runs": "What was answered, and runs that outlive a process.",
+    "schedules": "What begins by itself, and when.",
     "tenants": "The isolated customers of this node.",
     "usage": "What was used, and what it cost.",
 }
@@ -76,5 +78,10 @@ ELSEWHERE = {"audit.export": "audit export", "audit.verify": "audit verify"} | {
     "revisions.publish": "publish",
     "revisions.rollback": "rollback",
     "usage.reconcile": "usage reconcile",
+    "runs.compare": "runs fork",
+    "runs.fork": "runs fork",
+    "runs.read": "runs show",
+    "runs.show": "runs show",
+    "runs.trace": "runs show",
 }
 """Operations whose commands are written by hand."""

@@ -15,7 +15,25 @@ from rich.text import Text
 __all__ = ["tell", "wide_console", "worded"]
 
 _MOMENTS = frozenset(
-    {"at", "blocked", "created", "ended", "expires", "last", "removed", "resets", "retired", "revoked", "seen"}
+    {
+        "asked",
+        "at",
+        "blocked",
+        "created",
+        "decided",
+        "due",
+        "ended",
+        "escalated",
+        "expires",
+        "last",
+        "next",
+        "oldest",
+        "removed",
+        "resets",
+        "retired",
+        "revoked",
+        "seen",
+    }
     | {"since", "started", "stopped", "until", "time", "published"}
 )
 """Fields that hold a time, in milliseconds or seconds since 1970."""

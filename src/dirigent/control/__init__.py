@@ -15,6 +15,7 @@ from dirigent.control import (
     approvals,
     audit,
     bodies,
+    bulk,
     keys,
     people,
     purposes,
@@ -22,6 +23,8 @@ from dirigent.control import (
     reconciling,
     records,
     revisions,
+    runs,
+    schedules,
 )
 from dirigent.control.desk import Desk, Doors
 from dirigent.control.operation import Operation, gathered, operation
@@ -36,6 +39,7 @@ OPERATIONS: Mapping[str, Operation[Any, Any]] = gathered(
         approvals,
         audit,
         bodies,
+        bulk,
         keys,
         people,
         purposes,
@@ -43,6 +47,8 @@ OPERATIONS: Mapping[str, Operation[Any, Any]] = gathered(
         reconciling,
         records,
         revisions,
+        runs,
+        schedules,
     )
 )
 """All operations by name."""

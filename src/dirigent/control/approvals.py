@@ -390,7 +390,7 @@ def _open(desk: Desk, id_: str) -> tuple[Approvals, Kept]:
     to = door.deciders(desk.connection, kept.id, desk.now)
     if not _theirs(desk, _decider(desk), to):
         raise Forbidden(f"{kept.id} is put to {', '.join(to)}, and not to {desk.actor.id}")
-    if kept.submitter == desk.actor.id and not kept.own:
+    if desk.actor.kind == "member" and kept.submitter == desk.actor.id and not kept.own:
         raise Forbidden(f"whoever submitted a run does not decide about it: {kept.id} takes another pair of eyes")
     if kept.outcome == "withdrawn":
         raise Taken(f"its run was over at {_time(kept.decided)}, and nobody waits for a decision any more")
@@ -504,7 +504,9 @@ def _row(desk: Desk, door: Approvals, who: Decider, kept: Kept) -> ApprovalRow:
         project=kept.project,
         purpose=kept.purpose,
         why=None if question is None else question.why,
-        mine=theirs and kept.outcome is None and (kept.own or kept.submitter != desk.actor.id),
+        mine=theirs
+        and kept.outcome is None
+        and (kept.own or desk.actor.kind != "member" or kept.submitter != desk.actor.id),
         asked=kept.asked,
         due=kept.due,
         expires=kept.ends,

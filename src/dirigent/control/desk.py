@@ -11,8 +11,11 @@ from dirigent.control.permissions import Actor
 from dirigent.core.errors import DirigentError, Finding, Invalid
 from dirigent.store.approvals import Approvals
 from dirigent.store.archive import Archive
+from dirigent.store.bulks import Bulks
 from dirigent.store.database import Connection, Database
 from dirigent.store.notary import Notary
+from dirigent.store.runs import Runs
+from dirigent.store.schedules import Schedules
 
 __all__ = ["Desk", "Doors", "Fact", "Note", "Publisher", "Taken", "Unknown"]
 
@@ -77,6 +80,12 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     """The questions that runs wait for; None where no runs are kept."""
     archive: Archive | None = None
     """Where texts are kept; None where none are."""
+    runs: Runs | None = None
+    """The runs that outlive a process."""
+    bulks: Bulks | None = None
+    schedules: Schedules | None = None
+    webhook_secret: Callable[[str], str] | None = None
+    """By which the requests to webhooks of a tenant's runs are signed."""
 
 
 class Desk:

@@ -28,6 +28,9 @@ Permission = Literal[
     "runs.see",
     "bodies.see",
     "bodies.erase",
+    "runs.read",
+    "runs.change",
+    "schedules.change",
     "usage.see",
     "alerts.see",
     "alerts.change",
@@ -58,6 +61,9 @@ PERMISSIONS: dict[Permission, frozenset[Role]] = {
     "runs.see": _CREW | _WATCHERS | {"reviewer"},  # who asked what when: personal data
     "bodies.see": frozenset({"owner", "privacy_officer", "reviewer"}),  # not for those who run the machines
     "bodies.erase": frozenset({"owner", "privacy_officer"}),
+    "runs.read": _WATCHERS,  # what was asked and answered; each look is audited
+    "runs.change": _CREW,
+    "schedules.change": _CREW,
     "usage.see": _EVERYBODY,
     "alerts.see": _EVERYBODY,
     "alerts.change": _CREW,

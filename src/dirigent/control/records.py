@@ -9,9 +9,11 @@ import msgspec
 from dirigent.control.desk import Desk, Unknown
 from dirigent.control.operation import operation
 from dirigent.core.errors import Invalid
+from dirigent.core.journal import RunStatus
 from dirigent.core.usage import Money
 from dirigent.store import records, usage
 from dirigent.store.records import Filter, Kept
+from dirigent.store.runs import KeptRun
 from dirigent.store.usage import DAY
 
 Moment = Annotated[int, msgspec.Meta(ge=0, le=2**43, description="Milliseconds since 1970.")]
@@ -44,6 +46,8 @@ class RunsAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who answered."""
     code: Word | None = None
     """The error's code, such as `budget_exceeded`."""
+    status: RunStatus | None = None
+    """Only runs that outlive a process, and that stand so: then only `model`, `key`, `before` and `limit` count."""
     failed: bool | None = None
     """Only those that ended with an error, or only those that did not."""
     transaction: Word | None = None
@@ -88,6 +92,8 @@ class RunRow(msgspec.Struct, frozen=True):
     route: str | None
     """Why it was answered by whom it was."""
     transaction: str | None
+    state: RunStatus | None = None
+    """How a run stands that outlives a process; `status` is 0 until it is over."""
 
 
 class RunsListed(msgspec.Struct, frozen=True):
@@ -186,7 +192,12 @@ class LatencyReported(msgspec.Struct, frozen=True):
 
 @operation("runs.list", permission="runs.see", changes=False)
 def list_runs(desk: Desk, order: RunsAsked) -> RunsListed:
-    """Lists runs: who asked whom when, at what cost; never what was said."""
+    """Lists runs: who asked whom when, at what cost; never what was said.
+
+    With `status` those are listed that outlive a process, by when they were submitted.
+    """
+    if order.status is not None:
+        return _lasting(desk, order, order.status)
     which = Filter(
         since=order.since,
         until=order.until,
@@ -260,6 +271,58 @@ def report_latency(desk: Desk, order: LatencyAsked) -> LatencyReported:
         for row in found
     )
     return LatencyReported(since, until, rows)
+
+
+def _lasting(desk: Desk, order: RunsAsked, status: RunStatus) -> RunsListed:
+    if desk.doors.runs is None:
+        raise Unknown("this node keeps no runs")
+    found = desk.doors.runs.listed(
+        desk.connection,
+        desk.tenant,
+        statuses=(status,),
+        model=order.model,
+        key=order.key,
+        before=order.before,
+        limit=order.limit,
+    )
+    rows = tuple(_row_of(kept) for kept in found)
+    return RunsListed(rows, found[-1].submitted if len(found) == order.limit else None)
+
+
+def _row_of(kept: KeptRun) -> RunRow:
+    return RunRow(
+        run=kept.run,
+        at=kept.submitted if kept.ended is None else kept.ended,
+        model=kept.model,
+        deployment=None,
+        project=kept.project,
+        purpose=kept.purpose,
+        key=kept.virtual_key,
+        member=None,
+        status=_STATUSES.get(kept.status, 0),
+        code=None,
+        streamed=False,
+        attempts=0,
+        input_tokens=None,
+        output_tokens=None,
+        cached_tokens=0,
+        reasoning_tokens=0,
+        estimated=False,
+        cost=None,
+        currency=None,
+        milliseconds=0 if kept.ended is None else kept.ended - kept.submitted,
+        first_token=None,
+        path="",
+        request=kept.run,
+        revision=kept.revision,
+        route=None,
+        transaction=None,
+        state=kept.status,
+    )
+
+
+_STATUSES = {"done": 200, "failed": 500, "cancelled": 499}
+"""As their records have it."""
 
 
 # --- what they share --------------------------------------------------------------------------------------------------

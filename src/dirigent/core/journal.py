@@ -214,6 +214,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """When it begins at the earliest, in seconds since 1970."""
     ends: float | None = None
     """When it must be over, in seconds since 1970."""
+    webhook: str | None = None
+    """The address that is told, by a signed request, when people are asked and when it is over."""
     bulk: str | None = None
     """The bulk run that it is part of, and which row of it."""
     row: int | None = None

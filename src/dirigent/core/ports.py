@@ -571,6 +571,10 @@ class Engine(Protocol):
         """Tells a run what comes from outside: a decision, or the order to end; False where it comes too late."""
         ...
 
+    async def entries(self, run: str, after: int = 0) -> Sequence[Entry]:
+        """The entries of a run that are written by now, those behind the first `after`."""
+        ...
+
     def follow(self, run: str, after: int = 0) -> AsyncGenerator[Entry, None]:
         """The entries of a run as they are written, wherever it runs, those behind the first `after`; ends with it."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
 from dirigent.core.errors import DirigentError
@@ -56,6 +56,10 @@ class EmbeddedEngine:
         if woken:
             self._heard()
         return woken
+
+    async def entries(self, run: str, after: int = 0) -> Sequence[Entry]:
+        """The entries that are written by now."""
+        return await self._journal.load(run, after)
 
     async def follow(self, run: str, after: int = 0) -> AsyncGenerator[Entry, None]:
         """The entries of a run as they are written, wherever it runs, those behind the first `after`; ends with it."""

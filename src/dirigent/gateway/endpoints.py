@@ -20,6 +20,7 @@ from dirigent.gateway.explained import Explain
 from dirigent.gateway.lasting import PATIENCE, Lasting
 from dirigent.gateway.once import Once
 from dirigent.gateway.replays import MemoryReplays
+from dirigent.gateway.runs import OwnRuns
 from dirigent.gateway.shown import Shown, respond
 from dirigent.gateway.tried import Try
 
@@ -83,13 +84,14 @@ def routes(
     async def ready(call: Call) -> None:
         respond(call, {"status": "ready", "revision": conductor.catalog.revision, **standing()})
 
-    async def run(call: Call) -> None:
+    async def of_this_worker(call: Call) -> None:
         name = unquote(call.exchange.path.removeprefix("/api/v1/runs/"))
         served = recent.find(name, call.authenticate().tenant)
         if served is None:
             raise WireFault(f"there is no run {name!r} among the last ones of this worker", "not_found")
         respond(call, {**msgspec.structs.asdict(served), "cost": str(served.cost) if served.cost is not None else None})
 
+    own = OwnRuns(conductor, of_this_worker)
     known = {kind.name: kind() for kind in DIALECTS.kinds.values()} | {dialect.name: dialect}
     once = Once(replays if replays is not None else MemoryReplays())
     google = known.get("google_generate", dialect)
@@ -100,7 +102,10 @@ def routes(
         Route("GET", "/v1beta/models", shown.listed_for_google, google),
         Route("GET", "/v1beta/models/*", shown.shown_to_google, google),
         Route("GET", "/api/v1/models", shown.described, dialect),
-        Route("GET", "/api/v1/runs/*", run, dialect),
+        Route("POST", "/api/v1/runs", own.submit, dialect),
+        Route("GET", "/api/v1/runs/*/events", own.events, dialect),
+        Route("POST", "/api/v1/runs/*/cancel", own.cancel, dialect),
+        Route("GET", "/api/v1/runs/*", own.show, dialect),
         Route("POST", "/api/v1/route/explain", Explain(conductor, dialect).answer, dialect),
         Route("POST", "/api/v1/steps/try", Try(conductor).answer, dialect),
         Route("GET", "/health/live", live, dialect, open=True),

@@ -34,6 +34,7 @@ SHAPES = {
     "model_not_found": Shape(404, "invalid_request_error"),
     "idempotency_key_reused": Shape(422, "invalid_request_error"),
     "not_found": Shape(404, "invalid_request_error"),
+    "conflict": Shape(409, "invalid_request_error"),
     "method_not_allowed": Shape(405, "invalid_request_error"),
     "rate_limit_exceeded": Shape(429, "rate_limit_error"),
     "bad_answer": Shape(502, "api_error"),

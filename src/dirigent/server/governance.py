@@ -21,6 +21,7 @@ from dirigent.control.live import LiveEvents
 from dirigent.core.aliases import Alias
 from dirigent.core.allowances import stop
 from dirigent.core.errors import DirigentError
+from dirigent.core.journal import Asked, Ended, Submission
 from dirigent.core.observations import BreakerClosed, BreakerOpened, Happening, RevisionTaken, RowsDropped
 from dirigent.core.ports import Http, Observer, Secrets
 from dirigent.core.rules import Rules
@@ -30,6 +31,7 @@ from dirigent.gateway.wire import Exchange
 from dirigent.memory.rights import FollowedRights
 from dirigent.models.deployment import Deployment
 from dirigent.server.alarms import Alarms, Channels, mailer_within
+from dirigent.server.attending import Attending
 from dirigent.server.folder import first_key, node_name
 from dirigent.server.outside import notifier
 from dirigent.server.reports import Reports
@@ -37,8 +39,12 @@ from dirigent.server.tracing import answerer_in, tracing
 from dirigent.settings import Settings
 from dirigent.store import Database
 from dirigent.store.aliases import aliases
+from dirigent.store.approvals import Approvals
 from dirigent.store.archive import Archive
 from dirigent.store.beginning import DEFAULT, bootstrap
+from dirigent.store.bulks import Bulks
+from dirigent.store.database import Connection
+from dirigent.store.deliveries import deliver_asked, deliver_end
 from dirigent.store.denials import Denials
 from dirigent.store.happenings import Happenings
 from dirigent.store.journal import TOPIC, StoredJournal
@@ -49,6 +55,8 @@ from dirigent.store.pulse import Pulse
 from dirigent.store.records import Records
 from dirigent.store.revisions import Publication, document_of, head, revision_like, take_file
 from dirigent.store.rights import rules_since
+from dirigent.store.runs import Runs
+from dirigent.store.schedules import Schedules
 from dirigent.telemetry.conventions import Answerer
 from dirigent.telemetry.metrics import Metrics
 from dirigent.telemetry.several import Several
@@ -113,7 +121,10 @@ class Governance:
         keys = settings.data / "keys"
         self.archive = Archive(self.database, keys, settings.data / "spool")
         signing = AuditKey.within(keys)
-        self.journal = StoredJournal(self.database, self.archive.vault)
+        vault = self.archive.vault
+        self._runs = Runs(vault)
+        self._approvals = Approvals(vault, self._runs.wake)
+        self.journal = StoredJournal(self.database, vault, asked=self._asked, over=self._over)
         self._notary = Notary(self.database, signing, keys, trusted=list(trusted_keys(keys).values()))
         doors = Doors(
             models=self._models,
@@ -122,26 +133,42 @@ class Governance:
             publisher=publisher,
             notary=self._notary,
             archive=self.archive,
+            approvals=self._approvals,
+            runs=self._runs,
+            bulks=Bulks(vault, self._runs),
+            schedules=Schedules(vault),
+            webhook_secret=lambda tenant: vault.subject(tenant, "*webhook").hex(),
         )
         provider = provider_within(settings.data, http)
         self._operator = operator_key(settings.data)
         live = LiveEvents(self.database)
         self.front = Front(self.database, settings.data, OPERATIONS, doors, live=live, provider=provider)
         self._pulse = Pulse(self.database)
-        self._carrier = Channels(
-            self.database,
-            secrets,
-            settings.data / "secrets",
-            hooks=notifier(settings),
-            mailer=mailer_within(settings.data, secrets, settings.ca_file),
-        )
+        hooks, post = notifier(settings), mailer_within(settings.data, secrets, settings.ca_file)
+        self._carrier = Channels(self.database, secrets, settings.data / "secrets", hooks=hooks, mailer=post)
         holder = f"{self.node}/{self._worker}"
         self.alarms = Alarms(self.database, holder, self._carrier, providers=self._providers, notary=self._notary)
         """Who looks after the rules of alerts."""
         self._reports = Reports(self.database, settings.data, self._deployments)
         self.tracer = tracing(self.node, self._answerer)
         """Who makes traces; None where nobody asked for any."""
+        self.address = ""
+        """Where this node is reached, once it is."""
+        self.attending = Attending(self.database, doors, post, lambda: settings.public_url or self.address, hooks=hooks)
+        """Who looks after what is due: questions to people, bulk runs and schedules."""
         self._lost: dict[str, int] = {}
+
+    def _asked(self, connection: Connection, submission: Submission, asked: Asked) -> None:
+        """What else is written down when a run asks people."""
+        now = _now()
+        self._approvals.keep(connection, submission, asked, now)
+        deliver_asked(connection, submission, asked.approval, None if asked.due is None else int(asked.due * 1000), now)
+
+    def _over(self, connection: Connection, run: str, ended: Ended) -> None:
+        """What else is written down when a run is over."""
+        now = _now()
+        self._approvals.withdraw(connection, run, now)
+        deliver_end(connection, run, ended, now)
 
     def take_file(self, document: Mapping[str, Any]) -> tuple[Publication, Mapping[str, Any]]:
         """What is published once the node's file was taken into account, with its document."""

@@ -127,14 +127,17 @@ class _Node:
         port = await server.start(settings.host, found, sock=listener)
         running = Running(settings.host, port, os.getpid())
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, following.reload)
+        governance.address = running.address
         warm_up(catalog, local)
         _unburden()
         announce(running)
         try:
             async with asyncio.TaskGroup() as tasks:
                 watching = tasks.create_task(governance.watch(following.run(conductor)))
+                attending = tasks.create_task(governance.attending.run())
                 await self._stopping.wait()
                 watching.cancel()
+                attending.cancel()
         finally:
             await self._leave(server, engine)
             await local.close()

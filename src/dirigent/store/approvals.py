@@ -154,8 +154,13 @@ class Approvals:
     # --- finding ------------------------------------------------------------------------------------------------------
 
     def find(self, connection: Connection, tenant: str, id_: str) -> Kept | None:
-        """The question of this id; until a transaction that writes ends, nobody else decides it."""
+        """The question of this id; until a transaction that writes ends, nobody else decides it, nor ends its run."""
         lock = " FOR UPDATE" if connection.dialect.name == "postgresql" and not _reads(connection) else ""
+        if lock:  # first the run, as whoever ends it does: in one order nobody waits for one who waits for him
+            connection.execute(
+                text("SELECT id FROM runs WHERE id = (SELECT run FROM approvals WHERE id = :id) FOR UPDATE"),
+                {"id": id_},
+            )
         row = connection.execute(
             text(f"SELECT * FROM approvals WHERE tenant = :tenant AND id = :id{lock}"),  # noqa: S608 -- no input
             {"tenant": tenant, "id": id_},
@@ -294,14 +299,15 @@ class Approvals:
 
     def tend(self, connection: Connection, now: int) -> tuple[Sequence[str], Sequence[str]]:
         """Escalates what is overdue and ends what has expired, each once, whoever looks; their ids."""
-        lock = " FOR UPDATE SKIP LOCKED" if connection.dialect.name == "postgresql" else ""
         rows = connection.execute(
-            text(f"SELECT * FROM approvals WHERE looks <= :now ORDER BY looks LIMIT {_AT_ONCE}{lock}"),  # noqa: S608 -- no input
+            text(f"SELECT id, run FROM approvals WHERE looks <= :now ORDER BY run, id LIMIT {_AT_ONCE}"),  # noqa: S608 -- no input
             {"now": now},
         ).all()
         escalated, expired = [], []
-        for row in rows:
-            kept = _kept(row)
+        for id_, run in rows:
+            kept = self._due(connection, id_, run, now)
+            if kept is None:
+                continue
             if kept.ends is not None and kept.ends <= now:
                 self.expire(connection, kept, now)
                 expired.append(kept.id)
@@ -320,6 +326,23 @@ class Approvals:
         except KeyLost:
             otherwise = None  # whom it was about is forgotten, and so is what was to be done
         self.settle(connection, kept, Verdict("expired", otherwise), now)
+
+    @staticmethod
+    def _due(connection: Connection, id_: str, run: str, now: int) -> Kept | None:
+        """The question, held; None where somebody else is at it, or its time has not come any more."""
+        lock = ""
+        if connection.dialect.name == "postgresql":
+            lock = " FOR UPDATE"
+            free = connection.execute(text("SELECT 1 FROM runs WHERE id = :run FOR UPDATE SKIP LOCKED"), {"run": run})
+            if free.first() is None:
+                there = connection.execute(text("SELECT 1 FROM runs WHERE id = :run"), {"run": run})
+                if there.first() is not None:
+                    return None
+        row = connection.execute(
+            text(f"SELECT * FROM approvals WHERE id = :id AND looks <= :now{lock}"),  # noqa: S608 -- no input
+            {"id": id_, "now": now},
+        ).one_or_none()
+        return None if row is None else _kept(row)
 
     # --- what they share ----------------------------------------------------------------------------------------------
 

@@ -160,6 +160,8 @@ class Bodies:
                 text("""
                     DELETE FROM subject_keys
                     WHERE made < :long_ago AND NOT EXISTS (SELECT 1 FROM bodies b WHERE b.key = subject_keys.id)
+                    AND NOT EXISTS (SELECT 1 FROM bulk_rows w WHERE w.key = subject_keys.id)
+                    AND NOT EXISTS (SELECT 1 FROM schedules s WHERE s.key = subject_keys.id)
                     AND NOT EXISTS (SELECT 1 FROM approvals a WHERE a.key = subject_keys.id)
                     AND NOT EXISTS (SELECT 1 FROM approval_votes v WHERE v.key = subject_keys.id)
                     AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.key = subject_keys.id)

@@ -4,7 +4,32 @@ Times are milliseconds since 1970 in UTC, money is nano-units, and lists and obj
 the same on both databases.
 """
 
-from dirigent.store.schema import approvals, audit, bodies, ledger, people, records, revisions, runs, watching
+from dirigent.store.schema import (
+    approvals,
+    audit,
+    bodies,
+    bulks,
+    ledger,
+    people,
+    records,
+    revisions,
+    runs,
+    schedules,
+    watching,
+)
 from dirigent.store.schema.tables import metadata
 
-__all__ = ["approvals", "audit", "bodies", "ledger", "metadata", "people", "records", "revisions", "runs", "watching"]
+__all__ = [
+    "approvals",
+    "audit",
+    "bodies",
+    "bulks",
+    "ledger",
+    "metadata",
+    "people",
+    "records",
+    "revisions",
+    "runs",
+    "schedules",
+    "watching",
+]

@@ -1,4 +1,4 @@
--- 0009_runs
+-- 0010_bulk
 -- Written by `make schema` from the steps in store/migrations;
 
 CREATE TABLE alembic_version (
@@ -676,7 +676,88 @@ CREATE INDEX run_files_by_key ON run_files (key);
 
 CREATE INDEX run_files_by_run ON run_files (run);
 
-INSERT INTO alembic_version (version_num) VALUES ('0009_runs');
+CREATE TABLE bulks (
+	id TEXT NOT NULL,
+	tenant TEXT NOT NULL,
+	model TEXT NOT NULL,
+	revision TEXT NOT NULL,
+	project TEXT NOT NULL,
+	virtual_key TEXT NOT NULL,
+	member TEXT,
+	purpose TEXT,
+	purposes TEXT NOT NULL,
+	parallel INTEGER NOT NULL,
+	total INTEGER NOT NULL,
+	state TEXT NOT NULL,
+	author TEXT NOT NULL,
+	created BIGINT NOT NULL,
+	ended BIGINT,
+	CONSTRAINT bulks_key PRIMARY KEY (id),
+	CONSTRAINT bulks_of_tenants FOREIGN KEY(tenant) REFERENCES tenants (name)
+);
+
+CREATE INDEX bulks_by_tenant_created ON bulks (tenant, created);
+
+CREATE INDEX bulks_running ON bulks (created) WHERE state = 'running';
+
+CREATE TABLE bulk_rows (
+	bulk TEXT NOT NULL,
+	place INTEGER NOT NULL,
+	key TEXT,
+	sealed BYTEA,
+	CONSTRAINT bulk_rows_key PRIMARY KEY (bulk, place),
+	CONSTRAINT bulk_rows_of_bulks FOREIGN KEY(bulk) REFERENCES bulks (id) ON DELETE CASCADE
+);
+
+CREATE INDEX bulk_rows_by_key ON bulk_rows (key);
+
+CREATE TABLE schedules (
+	tenant TEXT NOT NULL,
+	name TEXT NOT NULL,
+	model TEXT NOT NULL,
+	cron TEXT NOT NULL,
+	zone TEXT NOT NULL,
+	missed TEXT NOT NULL,
+	virtual_key TEXT NOT NULL,
+	member TEXT,
+	purpose TEXT,
+	priority TEXT NOT NULL,
+	paused INTEGER NOT NULL,
+	author TEXT NOT NULL,
+	created BIGINT NOT NULL,
+	updated BIGINT NOT NULL,
+	next BIGINT,
+	last BIGINT,
+	last_run TEXT,
+	fault TEXT,
+	key TEXT,
+	sealed BYTEA,
+	CONSTRAINT schedules_key PRIMARY KEY (tenant, name),
+	CONSTRAINT schedules_of_tenants FOREIGN KEY(tenant) REFERENCES tenants (name)
+);
+
+CREATE INDEX schedules_by_key ON schedules (key);
+
+CREATE INDEX schedules_by_next ON schedules (next) WHERE next IS NOT NULL;
+
+CREATE TABLE run_deliveries (
+	id TEXT NOT NULL,
+	tenant TEXT NOT NULL,
+	run TEXT NOT NULL,
+	target TEXT NOT NULL,
+	body TEXT NOT NULL,
+	made BIGINT NOT NULL,
+	due BIGINT,
+	attempts INTEGER NOT NULL,
+	fault TEXT,
+	CONSTRAINT run_deliveries_key PRIMARY KEY (id)
+);
+
+CREATE INDEX run_deliveries_by_run ON run_deliveries (run);
+
+CREATE INDEX run_deliveries_due ON run_deliveries (due) WHERE due IS NOT NULL;
+
+INSERT INTO alembic_version (version_num) VALUES ('0010_bulk');
 
 INSERT INTO downgrades (revision, before, statements) VALUES ('0001_people', NULL, '["DROP TABLE downgrades","DROP TABLE pulse","DROP TABLE sign_in_failures","DROP TABLE sessions","DROP TABLE rates","DROP TABLE allowances","DROP TABLE purposes","DROP TABLE virtual_keys","DROP TABLE members","DROP TABLE projects","DROP TABLE tenants"]');
 
@@ -695,3 +776,5 @@ INSERT INTO downgrades (revision, before, statements) VALUES ('0007_watching', '
 INSERT INTO downgrades (revision, before, statements) VALUES ('0008_stretches', '0007_watching', '["DROP INDEX records_by_run","CREATE INDEX records_by_run ON records (run)","CREATE INDEX records_by_key ON records (tenant, key, id)","DROP TABLE record_stretches"]');
 
 INSERT INTO downgrades (revision, before, statements) VALUES ('0009_runs', '0008_stretches', '["DROP TABLE run_files","DROP TABLE run_entries","DROP TABLE runs"]');
+
+INSERT INTO downgrades (revision, before, statements) VALUES ('0010_bulk', '0009_runs', '["DROP TABLE run_deliveries","DROP TABLE schedules","DROP TABLE bulk_rows","DROP TABLE bulks"]');
