@@ -23,6 +23,7 @@ from dirigent.store import Database
 from dirigent.store.approvals import Approvals
 from dirigent.store.beginning import DEFAULT, bootstrap
 from dirigent.store.bulks import Bulks
+from dirigent.store.database import Connection
 from dirigent.store.journal import StoredJournal
 from dirigent.store.keys import digest
 from dirigent.store.people import Member, keep_member
@@ -54,7 +55,7 @@ class Room:
             database,
             self.vault,
             asked=lambda found, said, asked: self.approvals.keep(found, said, asked, int(self.now * 1000)),
-            over=lambda found, run, _: self.approvals.withdraw(found, run, int(self.now * 1000)),
+            over=self._over,
             clock=clock,
         )
         self.journal.start()
@@ -70,6 +71,9 @@ class Room:
         database.write(lambda found: bootstrap(found, digest("dk-first"), int(START * 1000)))
         database.write(partial(take_file, tenant=DEFAULT, node="n", document=MODELS, now=int(START * 1000)))
         database.write(_people)
+
+    def _over(self, connection: Connection, run: str, _: Ended) -> None:
+        self.approvals.withdraw(connection, run, int(self.now * 1000))
 
     def close(self) -> None:
         self.journal.close()

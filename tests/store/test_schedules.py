@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_schedule_tells_the_times_that_come(room: Room) -> None:
         ({"cron": "0 7 * * *", "key": "k-9"}, "no key"),
     ],
 )
-def test_what_could_never_begin_is_refused_when_it_is_set(room: Room, order: dict[str, object], words: str) -> None:
+def test_what_could_never_begin_is_refused_when_it_is_set(room: Room, order: dict[str, Any], words: str) -> None:
     with pytest.raises(Invalid, match=words):
         room.does("schedules.set", **{"name": "report", "model": "quote", "input": "now"} | order)
 

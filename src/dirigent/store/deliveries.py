@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection, bindparam, text
@@ -92,7 +92,7 @@ def failed(connection: Connection, delivery: Delivery, fault: str, now: int) -> 
     )
 
 
-def _deliver(connection: Connection, submission: Submission, told: dict[str, object], now: int) -> None:
+def _deliver(connection: Connection, submission: Submission, told: Mapping[str, object], now: int) -> None:
     if submission.webhook is None:
         return
     id_ = new_id("n")
