@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Final, get_args
 
 import msgspec
 from msgspec import Meta
@@ -30,6 +30,7 @@ from dirigent.models.steps.step import Names, Place, Step
 __all__ = ["DrawnChart", "Render", "SetTable"]
 
 _MOST_IMAGES = 20
+_LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 _PLACED = re.compile(r"!\[[^\]\n]*\]\((chart|table|image):([^)\s]+)\)")
 _UNSAFE = re.compile(r"[^\w.,()+=@ -]+")
 
@@ -40,7 +41,7 @@ class SetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     rows: Any
     """A template that gives a list of objects, such as `{{ orders.rows }}`."""
     columns: tuple[Column, ...] = ()
-    """Its columns; all fields of the rows where none is named."""
+    """Its columns, their titles with templates; all fields of the rows where none is named."""
     title: str = ""
     """Above it, and the name of its sheet in a workbook; templates are filled in."""
 
@@ -59,7 +60,7 @@ class DrawnChart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     title: str = ""
     """Above it; templates are filled in."""
     names: Mapping[str, str] = {}
-    """What a series is called, by its field."""
+    """What a series is called, by its field; templates are filled in."""
     form: Form = "number"
     """How its numbers are written."""
     decimals: Annotated[int, Meta(ge=0, le=9)] | None = None
@@ -89,8 +90,8 @@ class Render(Step, frozen=True, kw_only=True):
     """Above the text; templates are filled in."""
     subtitle: str = ""
     """Below the title; templates are filled in."""
-    language: Language = "de"
-    """Of numbers, dates and the few words that are ours."""
+    language: str = "de"
+    """Of numbers, dates and the few words that are ours: `de`, `en`, or a template that gives one of them."""
     template: Template = "plain"
     """What stands around the text: nothing, the head of a report, or the addresses of a quote or letter."""
     to: tuple[str, ...] = ()
@@ -115,7 +116,7 @@ class Render(Step, frozen=True, kw_only=True):
             markdown=place.text(self.markdown),
             title=place.text(self.title).strip(),
             subtitle=place.text(self.subtitle).strip(),
-            language=self.language,
+            language=self._tongue(place),
             template=self.template,
             to=tuple(line for each in self.to for line in place.text(each).strip().splitlines() if line.strip()),
             facts={name: place.value(value) for name, value in self.facts.items()},
@@ -149,6 +150,15 @@ class Render(Step, frozen=True, kw_only=True):
             for name, each in shown.items():
                 yield from template_faults(each.rows, names, (setting, name, "rows"))
                 yield from template_faults(each.title, names, (setting, name, "title"))
+        for name, table in self.tables.items():
+            titles = [column.title for column in table.columns]
+            yield from template_faults(titles, names, ("tables", name, "columns"))
+        for name, chart in self.charts.items():
+            yield from template_faults(chart.names, names, ("charts", name, "names"))
+        yield from template_faults(self.language, names, ("language",))
+        if "{{" not in self.language and self.language not in _LANGUAGES:
+            known_ones = " or ".join(_LANGUAGES)
+            yield Finding(("language",), f"documents are written in {known_ones}, not in {self.language!r}")
         known = {"chart": self.charts, "table": self.tables, "image": self.images}
         for what, name in _PLACED.findall(self.markdown):
             if "{{" not in name and name not in known[what]:
@@ -156,13 +166,26 @@ class Render(Step, frozen=True, kw_only=True):
         if len(self.images) > _MOST_IMAGES:
             yield Finding(("images",), f"a document holds {_MOST_IMAGES} images at most")
 
+    def _tongue(self, place: Place) -> Language:
+        """The language. Raises Invalid where the template gives none that is known."""
+        wanted = place.text(self.language).strip()
+        for language in _LANGUAGES:
+            if wanted == language:
+                return language
+        raise Invalid(f"language: documents are written in {' or '.join(_LANGUAGES)}, not in {wanted!r}")
+
     def _table(self, name: str, table: SetTable, place: Place) -> Grid:
-        return Grid(_rows(place.value(table.rows), f"tables.{name}"), table.columns, place.text(table.title))
+        columns = tuple(
+            column if column.title is None else msgspec.structs.replace(column, title=place.text(column.title))
+            for column in table.columns
+        )
+        return Grid(_rows(place.value(table.rows), f"tables.{name}"), columns, place.text(table.title))
 
     def _chart(self, name: str, chart: DrawnChart, place: Place) -> Chart:
+        names = {field: place.text(called) for field, called in chart.names.items()}
         return Chart(
             chart.kind, _rows(place.value(chart.rows), f"charts.{name}"), chart.x, chart.y, place.text(chart.title),
-            chart.names, chart.form, chart.decimals, chart.currency,
+            names, chart.form, chart.decimals, chart.currency,
         )  # fmt: skip
 
     async def _images(self, place: Place) -> dict[str, bytes]:
