@@ -33,13 +33,13 @@ def answering(dialect: Dialect, conductor: Conductor, once: Once, lasting: Lasti
         if request is None or run is None:  # else the straight way has come so far
             request = call.request = _read(call, dialect, conductor)
             run = await call.opened(request)
+        if call.copy is not None:
+            call.exchange = Copying(call.exchange, call.copy)
         if lasting.wanted(call, run):
             if quiet and request.stream:
                 call.exchange.watch(quiet, lambda: ping(call, request, dialect))
             await lasting.answer(call, request, run, dialect)
             return
-        if call.copy is not None:
-            call.exchange = Copying(call.exchange, call.copy)
         if request.stream:
             async with aclosing(conductor.answer(request, run)) as events:
                 await _streamed(call, request, dialect, events, quiet)
