@@ -28,11 +28,13 @@ from dirigent.core.rules import Rules
 from dirigent.gateway.app import Gateway
 from dirigent.gateway.auth import Keys, digest
 from dirigent.gateway.wire import Exchange
+from dirigent.memory import MemoryVitals
 from dirigent.memory.rights import FollowedRights
 from dirigent.models.deployment import Deployment
 from dirigent.server.alarms import Alarms, Channels, mailer_within
 from dirigent.server.attending import Attending
 from dirigent.server.folder import first_key, node_name
+from dirigent.server.gauges import Queue, gauges
 from dirigent.server.outside import notifier
 from dirigent.server.reports import Reports
 from dirigent.server.tracing import answerer_in, tracing
@@ -108,7 +110,19 @@ class Governance:
         self.database.write(lambda connection: bootstrap(connection, digest(key.encode()), _now(), key[:7]))
         self.rights = _Rights(lambda since: self.database.reading(partial(rules_since, since=since, now=_now())))
         self._records = Records(self.database, settings.data / "spool")
-        self.metrics = Metrics(settings.data / "metrics", models=self._names, provider_of=self._provider_of)
+        self.vitals = MemoryVitals(self._rests)
+        """How each deployment has been doing at this worker."""
+        self.metrics = Metrics(
+            settings.data / "metrics",
+            models=self._names,
+            provider_of=self._provider_of,
+            gauges=gauges(
+                self.database,
+                resting=self.vitals.resting,
+                queues=self._queues,
+                untraced=lambda: self.tracer.dropped if self.tracer is not None else 0,
+            ),
+        )
         self._denials = Denials(
             self.database, settings.data / "spool", policy=lambda: str(max(0, self.rights.book.sequence))
         )
@@ -209,7 +223,7 @@ class Governance:
             lambda connection: report(connection, DEFAULT, self.node, self._worker, number=number, revision=revision)
         )
 
-    def rests(self, deployment: str, failures: int, seconds: float) -> None:
+    def _rests(self, deployment: str, failures: int, seconds: float) -> None:
         """Tells those who watch that a deployment begins to rest at this worker, or no longer does."""
         node, worker = self.node, self._worker
         if seconds:
@@ -274,7 +288,7 @@ class Governance:
     async def _count_losses(self) -> None:
         """Tells those who watch of rows that were lost on their way into the database."""
         while True:
-            for outbox in (part.outbox for part in (self._records, self._happenings, self._denials, self.archive)):
+            for outbox in self._queues():
                 lost = outbox.dropped + outbox.refused
                 fresh, self._lost[outbox.name] = lost - self._lost.get(outbox.name, 0), lost
                 if fresh:
@@ -319,6 +333,10 @@ class Governance:
         """All names by which callers ask."""
         conductor = self._conductor
         return () if conductor is None else {*conductor.catalog.models, *conductor.aliases}
+
+    def _queues(self) -> Sequence[Queue]:
+        """What is on its way into the database."""
+        return [part.outbox for part in (self._records, self._happenings, self._denials, self.archive)]
 
     def _answerer(self, name: str) -> Answerer | None:
         """Who serves a deployment, as traces name it."""

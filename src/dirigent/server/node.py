@@ -29,7 +29,7 @@ from dirigent.gateway.wire import Server
 from dirigent.listings import Listings
 from dirigent.local.speech import VoiceAndEars
 from dirigent.local.supervisor import LocalModels
-from dirigent.memory import MemoryAffinity, MemoryCache, MemorySlots, MemoryVitals
+from dirigent.memory import MemoryAffinity, MemoryCache, MemorySlots
 from dirigent.models.language import language_of
 from dirigent.server.configured import Catalogs
 from dirigent.server.following import Following
@@ -96,7 +96,7 @@ class _Node:
             embedder=reach.embedder,
             speech=speech,
             listings=listings,
-            vitals=MemoryVitals(governance.rests),
+            vitals=governance.vitals,
             slots=MemorySlots(),
             affinity=MemoryAffinity(),
             secrets=secrets,

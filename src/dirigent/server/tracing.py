@@ -22,6 +22,11 @@ _log = logging.getLogger("dirigent.server")
 class Tracing(Protocol):
     """Who makes traces of what it is told (telemetry.tracer.Tracer)."""
 
+    @property
+    def dropped(self) -> int:
+        """Requests of which no trace was sent."""
+        ...
+
     def observe(self, observation: msgspec.Struct) -> None:
         """Takes note of a request that is over."""
         ...

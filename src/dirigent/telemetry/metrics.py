@@ -18,7 +18,7 @@ from dirigent.core.observations import Served
 from dirigent.telemetry.exposition import Family, Samples, exposed
 from dirigent.telemetry.gathering import Gathering
 
-__all__ = ["BOUNDS", "MOST_SERIES", "Gauge", "Metrics"]
+__all__ = ["BOUNDS", "COUNTED", "MOST_SERIES", "Gauge", "Labels", "Metrics"]
 
 BOUNDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 """The upper bounds of the buckets of durations, in seconds, as the conventions propose them."""
@@ -69,7 +69,8 @@ OVERFLOW = Family(
     "Requests counted under `other`, because there are too many series.",
     (),
 )
-_COUNTED = (REQUESTS, INPUT, OUTPUT, CACHED, REASONING, COST, UNPRICED, DURATION, FIRST, OVERFLOW)
+COUNTED = (REQUESTS, INPUT, OUTPUT, CACHED, REASONING, COST, UNPRICED, DURATION, FIRST, OVERFLOW)
+"""All that requests are counted in."""
 
 
 class Gauge(msgspec.Struct, frozen=True):
@@ -210,7 +211,7 @@ class Metrics:
         everything = self._snapshot()
         if self._gathering is not None:
             everything = self._gathering.gathered(everything)
-        families = {family.name: family for family in (*_COUNTED, *(gauge.family for gauge in self._gauges))}
+        families = {family.name: family for family in (*COUNTED, *(gauge.family for gauge in self._gauges))}
         return exposed(families, everything, MOST_SERIES)
 
     def _begun(self, key: _Key) -> _Counts:
