@@ -44,7 +44,7 @@ CONFIG = """\
       dear: {{type: deployment, provider: vendor, name: x, max_output: 100, price: {{input: 1, output: 1}}}}
       lost: {{type: deployment, provider: gone, name: y, price: {{input: 1, output: 1}}}}
       auto: {{type: router, candidates: [lost, dear], strategy: fixed}}
-      again: {{type: router, candidates: [dear], policies: [{{type: reuse}}]}}
+      again: {{type: router, candidates: [dear], policies: [{{type: reuse, ttl: 60, scope: project}}]}}
       only: {{type: router, candidates: [lost]}}
     """
 
@@ -148,7 +148,7 @@ class Life:
             self.errors.append(answer.body)
         return answer.status
 
-    def does(self, name: str, **order: Any) -> Any:
+    def does(self, name: str, /, **order: Any) -> Any:
         answer = self.one.call("POST", f"/api/v1/{name.replace('.', '/')}", order, key=self.operator)
         if answer.status >= 400:
             self.errors.append(answer.body)
@@ -188,7 +188,7 @@ class Life:
         self.issued.append(poor)
         self.does("budgets.set", project="poor", limit="0.000001", currency="USD")
         assert self.asks("dear", key=poor) == 429
-        self.does("purposes.register", name="kept", models=["*"], retention={"bodies": 30})
+        self.does("purposes.register", name="kept", models=["*"], bodies_days=30)
         kept = self.does("keys.issue", purposes=["kept"])["key"]
         self.issued.append(kept)
         assert self.asks("dear", key=kept) == 200
