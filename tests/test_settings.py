@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dirigent.core.ports import Secret
-from dirigent.settings import EnvironmentSecrets, Settings, environment, proxies
+from dirigent.settings import EnvironmentSecrets, Settings, Traces, environment, proxies, traces
 
 
 @pytest.fixture(autouse=True)
@@ -140,3 +140,33 @@ def test_a_rotated_file_is_taken_at_once_and_a_variable_after_forgetting(
 
     assert (first, second) == (["old", "old"], ["new", "old"])
     assert [secrets.reveal(each) for each in wanted] == ["new", "new"]
+
+
+def test_traces_go_where_opentelemetrys_own_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ENDPOINT", "TRACES_ENDPOINT", "HEADERS", "TRACES_HEADERS"):
+        monkeypatch.delenv(f"OTEL_EXPORTER_OTLP_{name}", raising=False)
+    monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
+    nowhere = traces()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Bearer%20secret,x-team=ai")
+    base = traces()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://other/v1/traces")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "gateway")
+    own = traces()
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+
+    assert nowhere is None
+    assert base == Traces(
+        "http://collector:4318/v1/traces", {"authorization": "Bearer secret", "x-team": "ai"}, "dirigent"
+    )
+    assert "secret" not in repr(base)
+    assert own is not None
+    assert (own.endpoint, own.service) == ("https://other/v1/traces", "gateway")
+    assert traces() is None
+
+
+@pytest.mark.parametrize("value", ["off", "public", "any"])
+def test_how_far_alerts_are_sent_is_one_of_three_words(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("DIRIGENT_NOTIFY", value)
+
+    assert environment({}).notify == value

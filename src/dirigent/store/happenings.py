@@ -17,7 +17,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from dirigent.core.allowances import Allowance, AllowanceOverrun, AllowancePassed
-from dirigent.core.observations import BreakerClosed, BreakerOpened, BudgetOverrun, BudgetPassed, Happening
+from dirigent.core.observations import BreakerClosed, BreakerOpened, BudgetOverrun, BudgetPassed, Happening, Served
 from dirigent.core.windows import span_at
 from dirigent.store.database import Database, DatabaseGone
 from dirigent.store.nodes import ALIVE
@@ -168,6 +168,8 @@ class Happenings:
 
     def observe(self, observation: msgspec.Struct) -> None:
         """Keeps what is a happening; anything else is not for here."""
+        if type(observation) is Served:  # nearly all of them, and told out of their records
+            return
         told = happening_of(observation, self._clock())
         if told is not None:
             self.outbox.put(_row(told))
