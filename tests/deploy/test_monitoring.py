@@ -30,7 +30,7 @@ def families(folder: Path) -> dict[str, Family]:
     database.close()
     found: dict[str, Family] = {}
     for family in (*COUNTED, *(gauge.family for gauge in shown)):
-        names = (family.name,)
+        names: tuple[str, ...] = (family.name,)
         if family.kind == "histogram":
             names = (f"{family.name}_bucket", f"{family.name}_sum", f"{family.name}_count")
         found |= dict.fromkeys(names, family)
