@@ -122,7 +122,7 @@ _SCALES: Final = {
 }
 _SCALE: Final = "|".join(sorted(_SCALES, key=len, reverse=True))
 _NUMBER: Final = re.compile(
-    rf"""(?<![\w])(?:(?P<before>{_CURRENCY}){_GAP}?)?
+    rf"""(?<![\w])(?:(?P<debt>[-−–])?(?P<before>{_CURRENCY}){_GAP}?)?
       (?P<minus>[-−–](?=\d))?
       (?P<digits>\d{{1,3}}(?:[.,’'{_BLANKS}]\d{{3}})+(?![\d])(?:[.,]\d+)?|\d+(?:[.,]\d+)*)
       (?:[.,][-–—](?!\w))?
@@ -201,7 +201,8 @@ def _with_scale(text: str) -> bool:
 def _numbers(text: str) -> Iterator[Figure]:
     for found in _NUMBER.finditer(text):
         scale = _SCALES[found["scale"].lower()] if found["scale"] else 1
-        sign = -1 if found["minus"] and not _follows_digit(text, found.start("minus")) else 1
+        stroke = "minus" if found["minus"] else "debt"
+        sign = -1 if found[stroke] and not _follows_digit(text, found.start(stroke)) else 1
         readings = frozenset[object](value * scale * sign for value in _values(found["digits"]))
         unit = _CURRENCIES.get((found["before"] or found["after"] or "").lower(), "")
         sort: Sort = "percent" if found["percent"] else "money" if unit else "number"

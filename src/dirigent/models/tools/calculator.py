@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, ClassVar
 
 import msgspec
@@ -22,7 +21,7 @@ class Sum(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     expression: str
     """Such as `round((120 * hours - 50) * 1.19, 2)`: + - * / %, comparisons, round, min, max, sum, abs, days."""
-    values: Mapping[str, int | float | Decimal | str | bool | list[Any]] = {}
+    values: Mapping[str, Any] = {}
     """What the names in it stand for."""
 
 
