@@ -11,6 +11,7 @@ from time import time
 
 import msgspec
 
+from dirigent.core.journal import Entry
 from dirigent.core.usage import Money
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Served",
     "Traced",
     "Tried",
+    "Walked",
 ]
 
 
@@ -113,6 +115,16 @@ class Traced(msgspec.Struct, frozen=True):
     seed: int | None = None
     choices: int = 1
     stream: bool = False
+
+
+class Walked(msgspec.Struct, frozen=True):
+    """The steps of a request that was no durable run, for whoever keeps their facts.
+
+    It is the one observation that holds content, in the bodies of its entries: nobody may keep or show these.
+    """
+
+    served: Served
+    entries: tuple[Entry, ...]
 
 
 # --- what is told live ------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from dirigent.conductor import Conductor
 from dirigent.core.editions import NotAtHand
 from dirigent.core.errors import DirigentError
 from dirigent.core.identity import Principal
+from dirigent.core.observations import Walked
 from dirigent.core.ports import Observer
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.auth import Keys
@@ -245,6 +246,8 @@ class Gateway:
         served = call.served()
         self._recent.note(served)
         observer.observe(served)
+        if call.run is not None and call.run.logbook is not None and served.tenant is not None:
+            observer.observe(Walked(served, tuple(call.run.logbook.entries)))
         if self._tracer is not None:
             self._tracer.observe(call.traced(served))
 

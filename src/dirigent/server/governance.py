@@ -48,8 +48,10 @@ from dirigent.store.bulks import Bulks
 from dirigent.store.database import Connection
 from dirigent.store.deliveries import deliver_asked, deliver_end
 from dirigent.store.denials import Denials
+from dirigent.store.files import StoredFiles
 from dirigent.store.happenings import Happenings
 from dirigent.store.journal import TOPIC, StoredJournal
+from dirigent.store.journal_keeping import RunKeeping
 from dirigent.store.ledger import LeasedLedger
 from dirigent.store.nodes import leave, report
 from dirigent.store.notary import AuditKey, Notary, trusted_keys
@@ -59,6 +61,7 @@ from dirigent.store.revisions import Publication, document_of, head, revision_li
 from dirigent.store.rights import rules_since
 from dirigent.store.runs import Runs
 from dirigent.store.schedules import Schedules
+from dirigent.store.walks import Walks
 from dirigent.telemetry.conventions import Answerer
 from dirigent.telemetry.metrics import Metrics
 from dirigent.telemetry.several import Several
@@ -127,7 +130,8 @@ class Governance:
             self.database, settings.data / "spool", policy=lambda: str(max(0, self.rights.book.sequence))
         )
         self._happenings = Happenings(self.database, settings.data / "spool")
-        self.observer = Several(log, self._records, self.metrics, self._denials, self._happenings)
+        self._walks = Walks(self.database, settings.data / "spool")
+        self.observer = Several(log, self._records, self.metrics, self._denials, self._happenings, self._walks)
         """Who hears of every run: the log, the records, the metrics, the audit of refusals, and who watches."""
         self.ledger = LeasedLedger(
             self.database, settings.data / "ledger", self.observer, node=self.node, rates=self.rights.rate, life=_LIFE
@@ -139,6 +143,8 @@ class Governance:
         self._runs = Runs(vault)
         self._approvals = Approvals(vault, self._runs.wake)
         self.journal = StoredJournal(self.database, vault, asked=self._asked, over=self._over)
+        self.files = StoredFiles(self.database, vault)
+        self._keeping = RunKeeping(self.database)
         self._notary = Notary(self.database, signing, keys, trusted=list(trusted_keys(keys).values()))
         doors = Doors(
             models=self._models,
@@ -270,9 +276,11 @@ class Governance:
         self._denials.start()
         self.archive.start()
         self._happenings.start()
+        self._walks.start()
         self.journal.start()
         if self.tracer is not None:
             self.tracer.start()
+        self._keeping.start()
         self.metrics.start()
         self._notary.start()
         self._pulse.start(self._told)
@@ -310,6 +318,8 @@ class Governance:
             _log.warning("the others will notice that this node has stopped: %s", gone.message)
         for part in (
             self.journal,
+            self._keeping,
+            self._walks,
             self._denials,
             self.archive,
             self._notary,
@@ -336,7 +346,7 @@ class Governance:
 
     def _queues(self) -> Sequence[Queue]:
         """What is on its way into the database."""
-        return [part.outbox for part in (self._records, self._happenings, self._denials, self.archive)]
+        return [part.outbox for part in (self._records, self._walks, self._happenings, self._denials, self.archive)]
 
     def _answerer(self, name: str) -> Answerer | None:
         """Who serves a deployment, as traces name it."""

@@ -109,6 +109,7 @@ class _Node:
             tables=reach.tables,
             documents=reach.documents,
             engine=engine,
+            files=governance.files,
         )
         conductor = Conductor(catalog, ports, governance.rights, editions=following.shelf(ports))
         await following.aim(conductor)

@@ -159,27 +159,37 @@ class StoredJournal:
         raise Erased("what is known of this subject is being erased; ask again in a moment", retry_after=1.0)
 
     async def wake(self, run: str, entry: Entry) -> bool:
-        def prepare() -> _Row:
-            return self._row(run, entry)
+        def prepare() -> _Row | None:
+            return self._row_from_outside(run, entry)
 
-        def work(sheet: Sheet, row: _Row) -> bool:
-            stopped = row.facts if isinstance(entry, Cancelled) else None
-            path = row.path if isinstance(entry, Decided) else None
-            values = {"run": run, "now": self._now(), "stopped": stopped, "path": path}
-            found = sheet.one(kept.WAKE if path is None else kept.WAKE_ONCE, values)
-            if found is None:
-                return False
-            self._insert(sheet, run, int(found[0]), [row])
-            sheet.tell(TOPIC)
-            return True
+        def work(sheet: Sheet, row: _Row | None) -> bool:
+            return row is not None and self._woken(sheet, run, entry, row)
 
-        try:
-            woken = await self._grouped.write(work, prepare=prepare, order=run)
-        except _Unknown:
-            return False
+        woken = await self._grouped.write(work, prepare=prepare, order=run)
         if woken:
             self.news()
         return woken
+
+    def _row_from_outside(self, run: str, entry: Entry) -> _Row | None:
+        """An entry from outside as it is kept; None where there is no run that could be told."""
+        self._make_ready()
+        try:
+            return self._row(run, entry)
+        except _Unknown:
+            return None
+
+    def _woken(self, sheet: Sheet, run: str, entry: Entry, row: _Row) -> bool:
+        stopped = row.facts if isinstance(entry, Cancelled) else None
+        path = row.path if isinstance(entry, Decided) else None
+        values = {"run": run, "now": self._now(), "stopped": stopped, "path": path}
+        if not self._database.lite:  # what others have just answered is seen by the statement after the wait for them
+            sheet.one(kept.LOCK, values)
+        found = sheet.one(kept.WAKE if path is None else kept.WAKE_ONCE, values)
+        if found is None:
+            return False
+        self._insert(sheet, run, int(found[0]), [row])
+        sheet.tell(TOPIC)
+        return True
 
     async def load(self, run: str, after: int = 0) -> Sequence[Entry]:
         rows, key = await self._database.reading(lambda connection: kept.entries_of(connection, run, after))
@@ -245,7 +255,10 @@ class StoredJournal:
             return
 
         def prepare() -> list[_Row]:
-            return [self._row(run, entry) for entry in entries]
+            try:
+                return [self._row(run, entry) for entry in entries]
+            except _Unknown:
+                raise _erased(run) from None
 
         def work(sheet: Sheet, rows: list[_Row]) -> None:
             found = sheet.one(kept.APPEND, {"run": run, "fence": fence, "many": len(rows)})
@@ -329,7 +342,7 @@ class StoredJournal:
             raise kept.fenced(run)
         length, live = found
         if not live:
-            raise Erased(f"what the run {run} was about has been erased")
+            raise _erased(run)
         return int(length)
 
     @staticmethod
@@ -408,6 +421,10 @@ class StoredJournal:
     async def _opened_entries(self, run: str, rows: Sequence[Any], key: Envelope | None) -> list[Entry]:
         cipher = self._cipher_of(run, key)
         return [kept.opened_entry(run, (each.facts, each.sealed), cipher) for each in rows]
+
+
+def _erased(run: str) -> Erased:
+    return Erased(f"what the run {run} was about has been erased")
 
 
 class _Unknown(DirigentError):

@@ -15,10 +15,10 @@ from dirigent.core.journal import Cancelled, Entry, Fenced, Submission, joined
 from dirigent.store.vault import Envelope, KeyLost, enclosed, opened
 
 __all__ = [
-    "APPEND", "CLAIM", "CLAIM_SHARED", "END", "ENTRIES", "ENVELOPE", "INSERT", "PRIORITIES", "RENEW", "RENEW_SHARED",
-    "REST", "SUBMIT", "WAKE", "WAKE_ONCE", "about", "anything_due", "cancelled", "columns", "entries_of",
-    "envelope_in", "envelope_of", "fenced", "milliseconds", "opened_entry", "opened_submission", "sealed_submission",
-    "submitted",
+    "APPEND", "CLAIM", "CLAIM_SHARED", "END", "ENTRIES", "ENVELOPE", "INSERT", "LOCK", "PRIORITIES", "RENEW",
+    "RENEW_SHARED", "REST", "SUBMIT", "WAKE", "WAKE_ONCE", "about", "anything_due", "cancelled", "columns",
+    "entries_of", "envelope_in", "envelope_of", "fenced", "milliseconds", "opened_entry", "opened_submission",
+    "sealed_submission", "submitted",
 ]  # fmt: skip
 
 PRIORITIES: Mapping[Priority, int] = {"critical": 0, "normal": 1, "bulk": 2}
@@ -203,6 +203,8 @@ END = """
     UPDATE runs SET status = :status, due = NULL, owner = NULL, ended = :now, length = length + 1
     WHERE id = :run AND fence = :fence AND status = 'running'
     RETURNING length, key IS NULL OR EXISTS (SELECT 1 FROM subject_keys WHERE subject_keys.id = runs.key)"""
+
+LOCK = """SELECT id FROM runs WHERE id = :run FOR UPDATE"""
 
 WAKE = """
     UPDATE runs

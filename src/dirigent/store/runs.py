@@ -123,6 +123,8 @@ class Runs:
             "stopped": facts if isinstance(entry, Cancelled) else None,
             "path": path if decided else None,
         }
+        if connection.dialect.name == "postgresql":  # who waits here sees afterwards what others have just answered
+            sheet.one(kept.LOCK, values)
         found = sheet.one(kept.WAKE_ONCE if decided else kept.WAKE, values)
         if found is None:
             return False

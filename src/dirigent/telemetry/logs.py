@@ -11,7 +11,7 @@ from threading import Event, Thread
 
 import msgspec
 
-from dirigent.core.observations import Refused
+from dirigent.core.observations import Refused, Walked
 
 __all__ = ["LogObserver"]
 
@@ -43,8 +43,8 @@ class LogObserver:
         self._thread.start()
 
     def observe(self, observation: msgspec.Struct) -> None:
-        """Queues one line; of a refusal the line on what was served tells as well."""
-        if isinstance(observation, Refused):
+        """Queues one line; of a refusal the line on what was served tells as well, and steps hold content."""
+        if isinstance(observation, Refused | Walked):
             return
         self._queue.append(observation)
         self._taken += 1  # after it: the other thread may count too few as taken, never too many as lost
