@@ -7,6 +7,8 @@ import pytest
 from dirigent.core import errors
 from dirigent.core.errors import DirigentError, RateLimited, Unavailable
 from dirigent.gateway.errors import SHAPES, WireFault, headers_of, shape_of
+from dirigent.store import DatabaseGone
+from dirigent.store.ledger.log import LogFailed
 
 KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, DirigentError)]
 FOR_OPERATORS = {"invalid_configuration"}
@@ -25,6 +27,11 @@ def test_what_is_the_callers_fault_is_a_4xx_and_what_is_not_is_a_5xx(kind: type[
 
     if shape is not None and kind is not RateLimited:
         assert (shape.status >= 500) is ours
+
+
+@pytest.mark.parametrize("kind", [DatabaseGone, LogFailed])
+def test_what_is_away_for_now_is_a_503_that_says_so(kind: type[DirigentError]) -> None:
+    assert shape_of(kind("it is away")).status == 503
 
 
 def test_a_code_that_nobody_foresaw_is_our_fault() -> None:

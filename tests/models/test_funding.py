@@ -6,13 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
 
 from dirigent.core.allowances import Allowance, Standing
-from dirigent.core.errors import BudgetExceeded, DirigentError, LimitExceeded, PriceUnknown
+from dirigent.core.errors import BudgetExceeded, DirigentError, LimitExceeded, PriceUnknown, Unavailable
 from dirigent.core.grants import Grant, Scope
 from dirigent.core.run import Run
 from dirigent.memory import MemoryObserver
@@ -186,6 +186,26 @@ async def test_a_provider_that_cannot_be_reached_costs_nothing() -> None:
         await world.collect("m", request(max_output=90))
 
     assert (world.standing.booked, world.standing.presumed, world.standing.reserved) == (0, 0, 0)
+
+
+async def test_a_deployment_does_not_rest_because_this_node_cannot_keep_its_books() -> None:
+    class Away(MemoryLedger):
+        def at_once(self, *_: object) -> None:
+            return None
+
+        async def reserve(self, *_: object) -> NoReturn:
+            raise Unavailable("the database does not answer")
+
+    async with funded(ANSWER) as world:
+        books = world.ports
+        world.ports = msgspec.structs.replace(books, ledger=Away(MemoryObserver()))
+        for _ in range(5):
+            with pytest.raises(Unavailable, match="does not answer"):
+                await world.collect("m")
+        world.ports = books
+        await world.collect("m")
+
+        assert world.standing.booked == COST
 
 
 async def test_what_a_model_thinks_in_silence_is_presumed_where_its_answer_is_left() -> None:

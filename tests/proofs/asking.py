@@ -87,9 +87,10 @@ async def heard(port: int, key: str, route: Route, model: str) -> Asked:
     if not head:
         return Asked(0)
     code, cost = _CODE.search(body), _COST.search(head)
+    budget = "budget_exceeded" if b"budget" in body else ""  # some formats have words alone
     return Asked(
         int(head.split(b" ", 2)[1]),
-        code[1].decode() if code is not None else "",
+        code[1].decode() if code is not None else budget,
         int(Decimal(cost[1].decode()).scaleb(9)) if cost is not None else 0,
     )
 

@@ -54,6 +54,7 @@ class Fleet:
 
     def start(self, name: str) -> Node:
         """Starts a node, or starts it again in its folder."""
+        (self._folder / name / "server.json").unlink(missing_ok=True)  # that of one who was killed
         one = self._stack.enter_context(node(self._folder / name, self._config, environment=self._shared))
         self.nodes[name] = one
         return one

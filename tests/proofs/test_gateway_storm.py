@@ -129,6 +129,7 @@ def test_the_books_hold_the_bill_of_a_provider_that_misbehaves(tmp_path: Path) -
             fleet.start(name)
         keys = settled_in(fleet)
         database = Database.at(url)
+        time.sleep(1.5)  # by then every node knows the budgets
         storm, began = Storm(fleet, keys), time.monotonic()
 
         kills = asyncio.run(storm.run())

@@ -107,7 +107,7 @@ class _Vendor:
         allowed = asked.get("max_completion_tokens") or asked.get("max_tokens") or 10_000
         many = self._chance.randrange(1, min(allowed, 80) + 1)
         if name.endswith("deaf") and self._chance.random() < 0.5:
-            many = allowed + allowed // 2
+            many = 12 * allowed
         if name.endswith("judge"):
             many = min(allowed, 3)
         if not asked.get("stream"):

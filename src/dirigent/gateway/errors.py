@@ -44,6 +44,8 @@ SHAPES = {
     "query_failed": Shape(502, "api_error", retry=False),
     "unavailable": Shape(503, "api_error"),
     "busy": Shape(503, "api_error"),
+    "database_unavailable": Shape(503, "api_error"),
+    "ledger_unavailable": Shape(503, "api_error"),
     "no_candidate": Shape(503, "api_error"),
     "run_limit_exceeded": Shape(504, "api_error", retry=False),
     "timeout": Shape(504, "api_error"),

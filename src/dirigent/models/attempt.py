@@ -62,6 +62,7 @@ class Try:
         "funds",
         "headers",
         "refused",
+        "unfunded",
         "usage",
         "voice",
     )
@@ -93,6 +94,8 @@ class Try:
         """What the request was signed with; empty until it is sent."""
         self.refused = False
         """Whether the provider has said no, and so asks for no money."""
+        self.unfunded = False
+        """Whether this node could not reserve what it costs, for reasons that have nothing to do with the provider."""
         self.usage: Usage | None = None
         self.voice: Voice | None = None
         """What the record is told of this deployment as soon as it is the one that answers."""
@@ -190,7 +193,7 @@ class Try:
             self._settle(self._received())
         unasked = not self.headers or (isinstance(error, Failed) and error.unasked) or isinstance(error, Misconfigured)
         self._settle_unfinished(free=unasked or self.refused)
-        if not isinstance(error, Failed) or isinstance(error, Busy) or not (entered or self.headers):
+        if not isinstance(error, Failed) or isinstance(error, Busy) or self.unfunded or not (entered or self.headers):
             return  # the provider has not failed: the request is at fault, or nobody was asked
         if error.retry_after:
             self._vitals.told_to_wait(self._model, error.retry_after)

@@ -12,7 +12,7 @@ from typing import Annotated, cast
 import msgspec
 from msgspec import Meta
 
-from dirigent.core.errors import DirigentError, Finding, Misconfigured, Unavailable, Unsupported
+from dirigent.core.errors import DirigentError, Failed, Finding, Misconfigured, Unavailable, Unsupported
 from dirigent.core.events import Answer, UsageReported, Verbatim
 from dirigent.core.messages import Request
 from dirigent.core.model import Model, Survey
@@ -120,7 +120,7 @@ class Deployment(Model, frozen=True):
         dialect = bound.dialect
         body, verbatim, left_out = self._body(dialect, request)
         if run.ports.ledger is not None or run.allotment is not None:
-            attempt.funds, most = await funded(request, body, run, bound.tariff, run.catalog.profile(run.model))
+            most = await self._funded(bound, body, request, run, attempt)
             if most is not None and (held := bounded(request, most)) is not request:
                 request = held
                 body, verbatim, left_out = self._body(dialect, request)
@@ -255,6 +255,15 @@ class Deployment(Model, frozen=True):
             timeouts=self.timeouts,
             breaker=self.breaker,
         )
+
+    async def _funded(self, bound: Bound, body: bytes, request: Request, run: Run, attempt: Try) -> int | None:
+        """Reserves what it can cost; gives the bound that the provider must be told, if any."""
+        try:
+            attempt.funds, most = await funded(request, body, run, bound.tariff, run.catalog.profile(run.model))
+        except Failed:
+            attempt.unfunded = True
+            raise
+        return most
 
     async def _opened(self, bound: Bound, body: bytes, request: Request, run: Run, attempt: Try) -> HttpAnswer:
         """The provider's answer, whose head is there."""
