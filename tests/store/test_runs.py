@@ -66,9 +66,9 @@ async def test_a_run_tells_its_steps_what_they_cost_and_how_long_it_waited(room:
 
     assert (told.status, told.worked, told.waited, told.waiting) == ("waiting", 2_000, 3_600_000, (f"{run}-release",))
     assert [(step.path, step.depth, step.state) for step in told.steps] == [
-        ("draft:inner/words", 2, "done"),
-        ("draft:inner", 1, "done"),
         ("draft", 0, "done"),
+        ("draft:inner", 1, "done"),
+        ("draft:inner/words", 2, "done"),
         ("release", 0, "waits"),
     ]
     assert (told.cost, told.currency, told.input_tokens, told.output_tokens) == ("0.0005", "USD", 10, 5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -39,16 +40,17 @@ def waterfall(console: Console, run: Mapping[str, Any], now: int) -> None:
         table.add_column("by", width=14, no_wrap=True, overflow="ellipsis")
     table.add_column("tokens", justify="right", width=11 if narrow else 12, no_wrap=True)
     table.add_column("cost", justify="right", width=9 if narrow else 12, no_wrap=True)
+    outer = {step["path"] for step, below in pairwise(steps) if below["depth"] > step["depth"]}
     for step in steps:
         style = _STYLES[step["state"]]
         name = Text(_name(step), style="" if step["state"] != "failed" else "red")
         cells: list[Text] = [name, scale.bar(step, bars, style), Text(_took(step, now))]
         if not narrow:
-            cells.append(Text(_by(step), style="dim"))
+            cells.append(Text(step["step"] if step["path"] in outer else _by(step), style="dim"))
         cells += [Text(_tokens(step), style="dim"), Text(_cost(step, short=narrow))]
         table.add_row(*cells)
-        if (below := _below(step, narrow=narrow)) is not None:
-            table.add_row(Text(f"{'  ' * step['depth']}  {below}", style="dim"), *(Text("") for _ in cells[1:]))
+        if (below := _below(step, narrow=narrow and step["path"] not in outer)) is not None:
+            table.add_row(Text(""), Text(below, style="dim", overflow="ellipsis"), *(Text("") for _ in cells[2:]))
     console.print(table)
     _foot(console, run)
 

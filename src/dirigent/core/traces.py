@@ -144,10 +144,7 @@ def trace(
     waits = _merged(_waits(told.values(), now))
     over = int(ended.at * 1000) if ended is not None else now
     first = None if began is None else int(began.at * 1000)
-    steps = sorted(
-        (_step(path, each, waits, now, words=words) for path, each in told.items()),
-        key=lambda step: (step.began or 0, step.path),
-    )
+    steps = _ordered({path: _step(path, each, waits, now, words=words) for path, each in told.items()})
     spent = [each.spent for path, one in told.items() if not _is_outer(path, told) for each in _spending(one)]
     cost, unpriced = cost_of(spent)
     waited = sum(end - start for start, end in waits)
@@ -181,7 +178,7 @@ def trace(
         forked=None if began is None else began.forked,
         cancelled_by=None if cancelled is None else cancelled.by,
         entries=len(entries),
-        steps=tuple(steps),
+        steps=steps,
         input=_input(said) if words else None,
         output=ended.output if words and ended is not None else None,
     )
@@ -232,7 +229,7 @@ def _step(path: str, told: _Told, waits: Sequence[tuple[int, int]], now: int, *,
     done, asked, last = told.ended, told.asked, told.failed[-1] if told.failed else None
     spent = [each.spent for each in _spending(told)]
     cost, unpriced = cost_of(spent)
-    began, ended = _times(told)
+    began, ended = _times(told, now)
     if done is not None:
         state: Literal["done", "failed", "runs", "waits"] = "done"
     elif last is not None and asked is None:
@@ -248,7 +245,7 @@ def _step(path: str, told: _Told, waits: Sequence[tuple[int, int]], now: int, *,
         path=path,
         step=known.step if known is not None else "question" if asked is not None else "pause",
         state=state,
-        depth=sum(path.count(sign) for sign in "/:"),
+        depth=0,
         began=began,
         ended=ended,
         waited=sum(max(0, min(end, within[1]) - max(start, within[0])) for start, end in waits)
@@ -266,13 +263,20 @@ def _step(path: str, told: _Told, waits: Sequence[tuple[int, int]], now: int, *,
         approval=None if asked is None else asked.approval,
         outcome=None if verdict is None else verdict.outcome,
         by=() if verdict is None else verdict.by,
-        due=None if asked is None or asked.due is None else int(asked.due * 1000),
+        due=_due(told),
         facts={} if done is None else dict(done.facts),
         words=_words(told) if words else None,
     )
 
 
-def _times(told: _Told) -> tuple[int | None, int | None]:
+def _ordered(steps: Mapping[str, TraceStep]) -> tuple[TraceStep, ...]:
+    """The steps as they began, each behind the one that it is within; their depth counts those alone that are there."""
+    lines = {path: [*reversed([each for each in _above(path) if each in steps]), path] for path in steps}
+    order = sorted(steps, key=lambda path: [(steps[each].began or 0, each) for each in lines[path]])
+    return tuple(msgspec.structs.replace(steps[path], depth=len(lines[path]) - 1) for path in order)
+
+
+def _times(told: _Told, now: int) -> tuple[int | None, int | None]:
     """When it began and ended, as far as anybody has said."""
     starts = [each.at - each.spent.seconds for each in _spending(told)]
     starts += [entry.at for entry in (told.begun, told.asked, told.slept) if entry is not None]
@@ -282,7 +286,8 @@ def _times(told: _Told) -> tuple[int | None, int | None]:
     elif told.decided is not None:
         ends.append(told.decided.at)
     elif told.slept is not None:
-        ends.append(told.slept.until)
+        if told.slept.until * 1000 <= now:
+            ends.append(told.slept.until)
     elif told.failed and told.asked is None:
         ends.append(told.failed[-1].at)
     return (int(min(starts) * 1000) if starts else None), (int(max(ends) * 1000) if ends else None)
@@ -321,6 +326,13 @@ def _above(path: str) -> Iterator[str]:
     while (found := _ABOVE.search(path)) is not None:
         path = path[: found.start()]
         yield path
+
+
+def _due(told: _Told) -> int | None:
+    """When the question is looked at again, or the pause is over."""
+    if told.asked is not None:
+        return None if told.asked.due is None else int(told.asked.due * 1000)
+    return None if told.slept is None else int(told.slept.until * 1000)
 
 
 def _words(told: _Told) -> Any:
