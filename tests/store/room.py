@@ -65,6 +65,7 @@ class Room:
             runs=self.runs,
             bulks=Bulks(self.vault, self.runs, clock),
             schedules=Schedules(self.vault),
+            webhook_secret=lambda tenant: self.vault.subject(tenant, "*webhook").hex(),
         )
         self.attending = Attending(database, doors, None, lambda: "http://here", clock=clock)
         self.plane = ControlPlane(database, OPERATIONS, doors, append=lambda *_: None, clock=clock)

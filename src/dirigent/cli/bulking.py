@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 import msgspec
+import uvloop
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dirigent.cli.client import Client
@@ -21,6 +23,9 @@ from dirigent.cli.operating import answered, carry_out, tenant_option
 from dirigent.cli.options import as_json, data_option, fail, json_option
 from dirigent.cli.orders import ORDERS
 from dirigent.cli.telling import wide_console
+from dirigent.core.documents import Document, Extract, Grid, ReadLimits
+from dirigent.core.errors import DirigentError
+from dirigent.documents.room import Room
 
 __all__ = ["bulk"]
 
@@ -28,6 +33,8 @@ _AT_ONCE = 200
 _LARGEST = 1_000_000
 """Bytes of rows that are sent together."""
 _EVERY = 0.5
+_LIMITS = ReadLimits(bytes=200_000_000, unpacked=1_000_000_000, rows=1_000_000, pages=1)
+_WRITER = msgspec.json.Encoder(decimal_format="number")
 _PAGE = 200
 _FACTS = ("status", "error", "words", "cost", "currency", "input_tokens", "output_tokens", "milliseconds", "run")
 
@@ -39,11 +46,11 @@ _FACTS = ("status", "error", "words", "cost", "currency", "input_tokens", "outpu
 @click.argument("model")
 @click.option(
     "--in", "source", required=True, type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="The table: a CSV file with a line of names.",
+    help="The table: a CSV, XLSX or Parquet file, whose first line has the names.",
 )  # fmt: skip
 @click.option(
     "--out", "target", type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write what came of the rows: a CSV file. [default: beside the table]",
+    help="Where to write what came of the rows: a CSV or XLSX file. [default: beside the table]",
 )  # fmt: skip
 @click.option("--column", help="The column whose text is asked. [default: the whole row, as data]")
 @click.option("--subject", help="The column that says whom a row is about, so that it can be found and erased.")
@@ -80,9 +87,13 @@ def bulk(
     if not rows:
         fail(f"{source} has no rows")
     target = target if target is not None else source.with_name(f"{source.stem}.results.csv")
+    if target.suffix.lower() not in (".csv", ".xlsx"):
+        raise click.UsageError(f"{target} is neither a CSV nor an XLSX file")
     id_ = f"bulk-{token_hex(12)}" if again else _id(model, source, column, in_tenant)
     order = {"model": model, "id": id_, "parallel": parallel, "key": key, "purpose": purpose}
     order = {name: value for name, value in order.items() if value is not None}
+
+    found: dict[int, dict[str, Any]] = {}
 
     async def work(client: Client) -> dict[str, Any]:
         begun = await carry_out(client, ORDERS["bulk.begin"], order)
@@ -92,12 +103,12 @@ def bulk(
         if begun["state"] in ("filling", "stopped"):
             begun = await carry_out(client, ORDERS["bulk.start"], {"id": id_})
         ended = await _followed(client, id_, begun, quiet=as_object)
-        found = await _results(client, id_)
-        _write(target, rows, found)
+        found.update(await _results(client, id_))
         costs = _costs(found)
         return {**ended, "out": str(target), "cost": costs}
 
     outcome = answered(data, in_tenant, work)
+    _write(target, rows, found)
     if as_object:
         as_json(outcome)
     else:
@@ -114,6 +125,8 @@ def bulk(
 
 
 def _read(source: Path) -> list[dict[str, Any]]:
+    if source.suffix.lower() != ".csv":
+        return _read_in_the_room(source)
     try:
         text = source.read_bytes().decode("utf-8-sig")
         sample = text[:8_192]
@@ -129,6 +142,28 @@ def _read(source: Path) -> list[dict[str, Any]]:
         fail(f"{source} cannot be read as a table: {fault}")
 
 
+def _read_in_the_room(source: Path) -> list[dict[str, Any]]:
+    """A table in a format that is read in a process of its own, as everything is that others have made."""
+
+    async def read(data: bytes) -> Extract:
+        with TemporaryDirectory(prefix="dirigent-") as folder:
+            room = Room(Path(folder))
+            try:
+                return await room.read(source.name, "", data, _LIMITS)
+            finally:
+                await room.close()
+
+    try:
+        extract = uvloop.run(read(source.read_bytes()))
+    except (DirigentError, OSError) as fault:
+        fail(f"{source} cannot be read as a table: {fault}")
+    if not extract.tables:
+        fail(f"{source} has no table")
+    if extract.cut:
+        fail(f"{source} is too large: {'; '.join(extract.cut)}")
+    return [dict(row) for row in extract.tables[0].rows]
+
+
 def _chunks(rows: Sequence[Mapping[str, Any]], column: str | None, subject: str | None) -> list[list[dict[str, Any]]]:
     """The rows as they are sent, so many together as one request may carry."""
     chunks: list[list[dict[str, Any]]] = [[]]
@@ -137,7 +172,7 @@ def _chunks(rows: Sequence[Mapping[str, Any]], column: str | None, subject: str 
         sent: dict[str, Any] = {"row": number, "input": row if column is None else row[column] or ""}
         if subject is not None:
             sent["subject"] = str(row[subject] or "")[:200]
-        weight = len(msgspec.json.encode(sent))
+        weight = len(_WRITER.encode(sent))
         if chunks[-1] and (len(chunks[-1]) == _AT_ONCE or size + weight > _LARGEST):
             chunks.append([])
             size = 0
@@ -149,16 +184,35 @@ def _chunks(rows: Sequence[Mapping[str, Any]], column: str | None, subject: str 
 def _write(target: Path, rows: Sequence[Mapping[str, Any]], found: Mapping[int, Mapping[str, Any]]) -> None:
     """Every row as it was, with what came of it."""
     columns = list(rows[0])
+    if target.suffix.lower() == ".xlsx":
+        target.write_bytes(uvloop.run(_workbook(rows, found)))
+        return
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow([*columns, "output", *_FACTS])
         for number, row in enumerate(rows, 1):
             result = found.get(number, {})
-            output = result.get("output")
-            if output is not None and not isinstance(output, str):
-                output = msgspec.json.encode(output).decode()
-            cells = [*(row[name] for name in columns), output, *(result.get(name) for name in _FACTS)]
+            cells = [*(row[name] for name in columns), _output(result), *(result.get(name) for name in _FACTS)]
             writer.writerow([_harmless(cell) for cell in cells])
+
+
+async def _workbook(rows: Sequence[Mapping[str, Any]], found: Mapping[int, Mapping[str, Any]]) -> bytes:
+    table = tuple(
+        {**row, "output": _output(found.get(number, {})), **{name: found.get(number, {}).get(name) for name in _FACTS}}
+        for number, row in enumerate(rows, 1)
+    )
+    with TemporaryDirectory(prefix="dirigent-") as folder:
+        room = Room(Path(folder))
+        try:
+            made = await room.render(Document(title="Results", language="en", tables={"results": Grid(table)}), "xlsx")
+        finally:
+            await room.close()
+    return made.data
+
+
+def _output(result: Mapping[str, Any]) -> str | None:
+    output = result.get("output")
+    return output if output is None or isinstance(output, str) else _WRITER.encode(output).decode()
 
 
 def _harmless(cell: object) -> object:
