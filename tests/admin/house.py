@@ -27,10 +27,13 @@ from dirigent.settings import EnvironmentSecrets
 from dirigent.store import Database
 from dirigent.store.approvals import Approvals
 from dirigent.store.beginning import bootstrap
+from dirigent.store.bulks import Bulks
 from dirigent.store.database import Connection
 from dirigent.store.notary import AuditKey, Notary
 from dirigent.store.people import Member, Tenant, hashed, keep_member, keep_password, keep_tenant, tenant_named
 from dirigent.store.pulse import bump
+from dirigent.store.runs import Runs
+from dirigent.store.schedules import Schedules
 from dirigent.store.schema import metadata
 from dirigent.store.vault import Vault
 from tests.journeys.node import Answered
@@ -150,7 +153,12 @@ def _doors(house: House) -> Doors:
     keys = house.data / "keys"
     vault = Vault(house.database, keys, clock=house.now)
     vault.open()
+    runs = Runs(vault, house.now)
     return Doors(
+        runs=runs,
+        bulks=Bulks(vault, runs, house.now),
+        schedules=Schedules(vault),
+        webhook_secret=lambda tenant: vault.subject(tenant, "*webhook").hex(),
         approvals=Approvals(vault, lambda _, run, entry: not house.woken.append((run, entry))),  # type: ignore[func-returns-value]
         models=lambda: ("auto", "premium"),
         publisher=Catalogs(house.data / "dirigent.yaml", Listings(), EnvironmentSecrets()),

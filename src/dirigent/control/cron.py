@@ -31,7 +31,7 @@ def slots(cron: str, zone: str, after: int) -> Iterator[int]:
     begin = datetime.fromtimestamp(after / 1000, ZoneInfo(zone))
     try:
         found = CronSim(cron, begin)
-    except CronSimError as fault:
+    except (CronSimError, ValueError) as fault:
         raise Invalid(f"cron: {cron!r} names no times: {fault}", param="cron") from None
     for moment in found:
         yield int(moment.timestamp() * 1000)

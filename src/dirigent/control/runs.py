@@ -65,11 +65,11 @@ class Submit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An id of one's own: submitting it again is the same run."""
 
 
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SecretAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Nothing has to be said."""
 
 
-class Secret(msgspec.Struct, frozen=True):
+class SecretShown(msgspec.Struct, frozen=True):
     """HMAC-SHA256 by this over `TIMESTAMP.BODY`, in hex, stands in the header `x-dirigent-signature`."""
 
     secret: str
@@ -83,7 +83,7 @@ class Submitted(msgspec.Struct, frozen=True):
     """Whether it was not there before."""
 
 
-class RunAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class WhichRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which run."""
 
     run: Word
@@ -172,7 +172,7 @@ def submit_run(desk: Desk, order: Submit) -> Submitted:
 
 
 @operation("runs.trace", permission="runs.see", changes=False)
-def trace_run(desk: Desk, order: RunAsked) -> Trace:
+def trace_run(desk: Desk, order: WhichRun) -> Trace:
     """Shows how far a run is: its steps with who answered, tokens, cost and time, and whom it waits for.
 
     It tells no word of what was asked or answered; `runs read` does, to those who may.
@@ -183,7 +183,7 @@ def trace_run(desk: Desk, order: RunAsked) -> Trace:
 
 
 @operation("runs.read", permission="runs.read", changes=False, audited=True)
-def read_run(desk: Desk, order: RunAsked) -> Trace:
+def read_run(desk: Desk, order: WhichRun) -> Trace:
     """Shows a run with what was asked and answered in each step, where its purpose keeps texts; this is audited."""
     runs, kept = _found(desk, order.run)
     if not _keeps_texts(desk, kept):
@@ -206,7 +206,7 @@ def cancel_run(desk: Desk, order: Cancel) -> Done:
 
 
 @operation("runs.resume", permission="runs.change", changes=True)
-def resume_run(desk: Desk, order: RunAsked) -> Forked:
+def resume_run(desk: Desk, order: WhichRun) -> Forked:
     """Goes on with a run that has failed or was cancelled, behind the last step that was done, as a new run.
 
     It stays on its revision. A step of which nobody knows whether it was done asks a person.
@@ -263,12 +263,12 @@ def fork_run(desk: Desk, order: Fork) -> Forked:
 
 
 @operation("runs.secret", permission="runs.change", changes=False, audited=True)
-def webhook_secret(desk: Desk, order: Nothing) -> Secret:  # noqa: ARG001  it says nothing
+def webhook_secret(desk: Desk, order: SecretAsked) -> SecretShown:  # noqa: ARG001  it says nothing
     """Shows the secret by which the requests to webhooks of this tenant's runs are signed; this is audited."""
     if desk.doors.webhook_secret is None:
         raise Unknown("this node keeps no runs")
     desk.note(f"tenant:{desk.tenant}", "the secret of its webhooks was shown")
-    return Secret(desk.doors.webhook_secret(desk.tenant))
+    return SecretShown(desk.doors.webhook_secret(desk.tenant))
 
 
 # --- what they share --------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
@@ -69,6 +70,7 @@ class Attending:
         self._doors = doors
         self._post = post
         self._hooks = hooks
+        self._feeding = False
         self._address = address
         self._clock = clock
 
@@ -82,7 +84,11 @@ class Attending:
                     pass  # which says so itself
                 except Exception:  # noqa: BLE001  a fault of ours here must not end what serves
                     _log.exception("what is due could not be looked after; trying on")
-            await asyncio.sleep(_EVERY)
+            for _ in range(10):
+                await asyncio.sleep(_EVERY / 10)
+                if self._feeding:
+                    with suppress(DirigentError):
+                        await self.rows()
 
     async def questions(self) -> None:
         """Escalates and ends the questions whose time has come."""
@@ -93,7 +99,8 @@ class Attending:
     async def rows(self) -> None:
         """Begins the rows of bulk runs for which there is room."""
         bulks = self._doors.bulks
-        if bulks is not None and await self._database.reading(bulks.any_running):
+        self._feeding = bulks is not None and await self._database.reading(bulks.any_running)
+        if bulks is not None and self._feeding:
             await self._database.writing(bulks.feed)
 
     async def slots(self) -> None:
