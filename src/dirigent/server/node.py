@@ -88,7 +88,7 @@ class _Node:
         catalog = following.begin()
         fetch = fetcher(settings)
         speech = VoiceAndEars(language_of)
-        reach = Reach(settings)
+        reach = Reach(settings, database)
         engine = EmbeddedEngine(governance.journal, f"{governance.node}-{os.getpid()}-{token_hex(4)}")
         ports = Ports(
             http=http,
@@ -108,6 +108,7 @@ class _Node:
             rates=governance.rights.rate,
             tables=reach.tables,
             documents=reach.documents,
+            knowledge=reach.knowledge,
             engine=engine,
             files=governance.files,
         )

@@ -19,6 +19,7 @@ from dirigent.models.steps.prompt import Prompt
 from dirigent.models.steps.query import Query
 from dirigent.models.steps.read import Read
 from dirigent.models.steps.render import Render
+from dirigent.models.steps.retrieve import Retrieve
 from dirigent.models.steps.set import Set
 from dirigent.models.steps.step import Step
 from dirigent.models.steps.tool import Tool
@@ -46,6 +47,7 @@ STEPS: Registry[Step] = Registry(
         Query,
         Read,
         Render,
+        Retrieve,
         Set,
         Tool,
         Transform,

@@ -1,4 +1,4 @@
--- 0010_bulk
+-- 0011_knowledge
 -- Written by `make schema` from the steps in store/migrations;
 
 CREATE TABLE alembic_version (
@@ -762,7 +762,30 @@ CREATE INDEX run_deliveries_by_run ON run_deliveries (run);
 
 CREATE INDEX run_deliveries_due ON run_deliveries (due) WHERE due IS NOT NULL;
 
-INSERT INTO alembic_version (version_num) VALUES ('0010_bulk');
+CREATE TABLE knowledge_documents (
+	tenant TEXT NOT NULL,
+	collection TEXT NOT NULL,
+	document TEXT NOT NULL,
+	stamp TEXT NOT NULL,
+	pieces INTEGER NOT NULL,
+	fault TEXT NOT NULL,
+	learned BIGINT NOT NULL,
+	CONSTRAINT knowledge_documents_key PRIMARY KEY (tenant, collection, document)
+);
+
+CREATE TABLE knowledge_pieces (
+	tenant TEXT NOT NULL,
+	collection TEXT NOT NULL,
+	document TEXT NOT NULL,
+	position INTEGER NOT NULL,
+	heading TEXT NOT NULL,
+	page INTEGER,
+	text TEXT NOT NULL,
+	vector BLOB,
+	CONSTRAINT knowledge_pieces_key PRIMARY KEY (tenant, collection, document, position)
+);
+
+INSERT INTO alembic_version (version_num) VALUES ('0011_knowledge');
 
 INSERT INTO downgrades (revision, "before", statements) VALUES ('0001_people', NULL, '["DROP TABLE downgrades","DROP TABLE pulse","DROP TABLE sign_in_failures","DROP TABLE sessions","DROP TABLE rates","DROP TABLE allowances","DROP TABLE purposes","DROP TABLE virtual_keys","DROP TABLE members","DROP TABLE projects","DROP TABLE tenants"]');
 
@@ -783,3 +806,5 @@ INSERT INTO downgrades (revision, "before", statements) VALUES ('0008_stretches'
 INSERT INTO downgrades (revision, "before", statements) VALUES ('0009_runs', '0008_stretches', '["DROP TABLE run_files","DROP TABLE run_entries","DROP TABLE runs"]');
 
 INSERT INTO downgrades (revision, "before", statements) VALUES ('0010_bulk', '0009_runs', '["DROP TABLE run_deliveries","DROP TABLE schedules","DROP TABLE bulk_rows","DROP TABLE bulks"]');
+
+INSERT INTO downgrades (revision, "before", statements) VALUES ('0011_knowledge', '0010_bulk', '["DROP TABLE knowledge_pieces","DROP TABLE knowledge_documents"]');
