@@ -31,11 +31,11 @@ def waterfall(console: Console, run: Mapping[str, Any], now: int) -> None:
     narrow = console.width < _NARROW
     scale = _Scale(steps, now)
     names = min(max(len(_name(step)) for step in steps), 24 if narrow else 34)
-    bars = max(8, console.width - names - (35 if narrow else 52))
+    bars = max(8, console.width - names - (37 if narrow else 54))
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("step", width=names, no_wrap=True, overflow="ellipsis")
     table.add_column(Text(_axis(scale.whole, bars)), width=bars, no_wrap=True)
-    table.add_column("time", justify="right", width=8, no_wrap=True)
+    table.add_column("time", justify="right", width=10, no_wrap=True)
     if not narrow:
         table.add_column("by", width=14, no_wrap=True, overflow="ellipsis")
     table.add_column("tokens", justify="right", width=11 if narrow else 12, no_wrap=True)
@@ -121,7 +121,7 @@ def _head(console: Console, run: Mapping[str, Any]) -> None:
         facts.append(run["code"])
     if run["forked"] is not None:
         facts.append(f"from {run['forked']}")
-    console.print(Text(" · ".join(facts), style="dim"), soft_wrap=True)
+    console.print(Text(" · ".join(facts), style="dim"))
     console.print()
 
 
