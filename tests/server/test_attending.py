@@ -23,7 +23,10 @@ from dirigent.net.address import harmless
 from dirigent.net.mail import Mailer, MailServer
 from dirigent.server.attending import Attending
 from dirigent.store import Database, upgrade
+from dirigent.store.approvals import Approvals
 from dirigent.store.deliveries import deliver_asked, deliver_end
+from dirigent.store.runs import Runs
+from dirigent.store.vault import KeyLost, Vault
 from tests.net.post import office
 from tests.net.providers import provider
 from tests.store.room import START, Room
@@ -167,3 +170,18 @@ async def test_a_webhook_is_told_by_signed_requests_of_whom_a_run_waits_for_and_
     assert told[0]["delivery"] == told[1]["delivery"]
     assert (told[2]["run"], told[2]["status"], told[2]["transaction"]) == (run, "done", "case 7")
     assert b"hler" not in seen[0][1] + seen[2][1]
+
+
+async def test_a_node_without_the_keys_leaves_to_others_what_it_cannot_read(room: Room, tmp_path: Path) -> None:
+    run = await asks(room, due=START + 60, otherwise="later")
+    stranger = Vault(room.database, tmp_path / "other-keys", clock=lambda: room.now)
+    keyless = Approvals(stranger, Runs(stranger).wake)
+    room.now = START + 61
+
+    with pytest.raises(KeyLost):
+        room.database.write(lambda found: keyless.tend(found, int(room.now * 1000)))
+    await attending(room).questions()
+    (again,) = await room.claim()
+
+    verdict = fold(again.entries).verdicts["release"]
+    assert (again.submission.run, verdict.outcome, verdict.answer) == (run, "expired", "later")

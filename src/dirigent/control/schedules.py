@@ -18,7 +18,7 @@ from dirigent.core.errors import Invalid
 from dirigent.core.identity import Priority
 from dirigent.store.people import tenant_named
 from dirigent.store.schedules import Missed, Schedule, Schedules, run_of
-from dirigent.store.vault import KeyLost
+from dirigent.store.sealing import Shredded
 
 __all__ = ["turn"]
 
@@ -173,7 +173,7 @@ def turn(desk: Desk, schedule: Schedule) -> str | None:
         for slot in _slots(schedule, desk.now):
             run = run_of(schedule.tenant, schedule.name, slot)
             _begin(desk, door, schedule, run)
-    except (Invalid, KeyLost) as error:
+    except (Invalid, Shredded) as error:
         run, fault = None, error.message
     after = following(schedule.cron, schedule.zone, desk.now)
     door.advance(desk.connection, schedule, after, run=run, fault=fault)

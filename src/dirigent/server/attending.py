@@ -25,6 +25,7 @@ from dirigent.store.database import Connection, Database, DatabaseGone
 from dirigent.store.deliveries import Delivery, any_delivery, arrived, failed
 from dirigent.store.deliveries import claim as deliveries_due
 from dirigent.store.schedules import Schedule
+from dirigent.store.vault import KeyLost
 
 __all__ = ["Attending", "Post"]
 
@@ -80,8 +81,8 @@ class Attending:
             for part in (self.questions, self.rows, self.slots, self.letters, self.webhooks):
                 try:
                     await part()
-                except DatabaseGone:
-                    pass  # which says so itself
+                except (DatabaseGone, KeyLost):
+                    pass  # the one says so itself; on a node without the keys, others do it that have them
                 except Exception:  # noqa: BLE001  a fault of ours here must not end what serves
                     _log.exception("what is due could not be looked after; trying on")
             for _ in range(10):
@@ -111,7 +112,7 @@ class Attending:
         for schedule in await self._database.reading(partial(schedules.due, now=now)):
             try:
                 await self._database.writing(partial(self._turn, schedule=schedule))
-            except DatabaseGone:
+            except (DatabaseGone, KeyLost):
                 raise
             except DirigentError as error:
                 _log.warning("the schedule %s could not begin: %s", schedule.name, error.message)

@@ -17,7 +17,7 @@ from dirigent.core.approvals import Outcome, Question, Verdict
 from dirigent.core.identity import ROLES
 from dirigent.core.journal import Asked, Decided, Entry, Submission, read, written
 from dirigent.store.people import member_named, member_of
-from dirigent.store.sealing import Place, Sealed, Sealer
+from dirigent.store.sealing import Place, Sealed, Sealer, Shredded
 from dirigent.store.vault import KeyLost, Vault
 
 __all__ = ["Approvals", "Decider", "Kept", "Manner", "Standing", "Vote", "Wake", "names_of"]
@@ -323,7 +323,7 @@ class Approvals:
         """Ends a question that nobody has answered in time: what it says is to be taken then is taken."""
         try:
             otherwise = self.question(connection, kept).otherwise
-        except KeyLost:
+        except Shredded:
             otherwise = None  # whom it was about is forgotten, and so is what was to be done
         self.settle(connection, kept, Verdict("expired", otherwise), now)
 

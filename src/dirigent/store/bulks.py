@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, text
 from dirigent.core.identity import Principal
 from dirigent.core.journal import Submission, read, written
 from dirigent.store.runs import KeptRun, Runs
-from dirigent.store.sealing import Place, Sealed, Sealer
-from dirigent.store.vault import KeyLost, Vault
+from dirigent.store.sealing import Place, Sealed, Sealer, Shredded
+from dirigent.store.vault import Vault
 
 __all__ = ["Bulk", "BulkState", "Bulks", "Progress", "RowIn", "run_of_row"]
 
@@ -200,7 +200,7 @@ class Bulks:
         try:
             opened = self._sealer.open(connection, bulk.tenant, _about(bulk.id, row.place), Sealed(row.key, row.sealed))
             said = read(opened)
-        except KeyLost:  # whom it was about is forgotten, and so is the row
+        except Shredded:  # whom it was about is forgotten, and so is the row
             said = {"asks": "", "subject": ""}
         submission = Submission(
             run=run_of_row(bulk.id, row.place),

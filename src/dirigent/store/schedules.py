@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Row, text
 
 from dirigent.core.identity import Priority
 from dirigent.core.journal import read, written
-from dirigent.store.sealing import Place, Sealed, Sealer
-from dirigent.store.vault import KeyLost, Vault
+from dirigent.store.sealing import Place, Sealed, Sealer, Shredded
+from dirigent.store.vault import Vault
 
 __all__ = ["Missed", "Schedule", "Schedules", "run_of"]
 
@@ -81,13 +81,13 @@ class Schedules:
         )
 
     def asks(self, connection: Connection, schedule: Schedule) -> Any:
-        """What it asks. Raises KeyLost where that cannot be read any more."""
+        """What it asks. Raises KeyLost where that cannot be read here."""
         row = connection.execute(
             text("SELECT key, sealed FROM schedules WHERE tenant = :tenant AND name = :name"),
             {"tenant": schedule.tenant, "name": schedule.name},
         ).one_or_none()
         if row is None:
-            raise KeyLost(f"the schedule {schedule.name} is gone")
+            raise Shredded(f"the schedule {schedule.name} is gone")
         return read(self._sealer.open(connection, schedule.tenant, _about(schedule.name), Sealed(row.key, row.sealed)))
 
     @staticmethod

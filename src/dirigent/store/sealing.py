@@ -13,11 +13,15 @@ from sqlalchemy import Connection, text
 
 from dirigent.store.vault import Envelope, KeyLost, Vault, enclosed, opened
 
-__all__ = ["Place", "Sealed", "Sealer"]
+__all__ = ["Place", "Sealed", "Sealer", "Shredded"]
 
 _WRAPPED = 12 + 32 + 16
 """Bytes of a text's own key as it is enclosed: nonce, key, tag."""
 _PLAIN, _SHORTER = b"\0", b"\1"
+
+
+class Shredded(KeyLost):
+    """What stood here is gone for good, with whom it was about; on a node that merely lacks a key it is not."""
 
 
 class Sealed(msgspec.Struct, frozen=True):
@@ -65,10 +69,10 @@ class Sealer:
         return _sealed(envelope.id, self._vault.opening(envelope), _bound(tenant, about), content)
 
     def open(self, connection: Connection, tenant: str, about: str, sealed: Sealed) -> bytes:
-        """What was sealed so. Raises KeyLost where its key was shredded, or a byte of it was changed."""
+        """What was sealed so. Raises Shredded, and KeyLost where this node lacks the key or a byte was changed."""
         envelope = _envelope(connection, sealed.key)
         if envelope is None or sealed.text is None:
-            raise KeyLost("what stood here was shredded")
+            raise Shredded("what stood here was shredded")
         data, bound = bytes(sealed.text), _bound(tenant, about)
         try:
             secret = opened(self._vault.opening(envelope), data[:_WRAPPED], bound)
