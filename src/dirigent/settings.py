@@ -28,6 +28,7 @@ PREFIX = "DIRIGENT_"
 MOST_WORKERS = 256
 _LONGEST = 3600.0
 Reach = Literal["off", "public", "any"]
+Engine = Literal["embedded", "dbos"]
 _BOUNDS = {"port": (0, 65_535), "workers": (1, MOST_WORKERS)}
 
 
@@ -46,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds without a word after which a stream is begun and kept alive by pings; 0 leaves it silent."""
     patience: float = 60.0
     """Seconds for which a caller waits for the whole answer of a durable run before it is told where to look."""
+    engine: Engine = "embedded"
+    """Who hands out durable runs: each worker takes what is ready, or `dbos` on PostgreSQL, with the extra `scale`."""
     workers: int = 1
     """Processes that answer on the same port."""
     ca_file: Path | None = None
@@ -104,6 +107,10 @@ def _read(name: str, variable: str, text: str) -> object:
     if name in {"fetch", "notify"}:
         if text not in get_args(Reach):
             raise ValueError(f"{variable} is {text!r}, not one of {', '.join(get_args(Reach))}")
+        return text
+    if name == "engine":
+        if text not in get_args(Engine):
+            raise ValueError(f"{variable} is {text!r}, not one of {', '.join(get_args(Engine))}")
         return text
     if name == "models":
         return tuple(Path(part) for part in text.split(os.pathsep) if part)

@@ -17,6 +17,7 @@ from dirigent.core.journal import Cancelled, Claimed, Decided, Ended, Entry, Spe
 from dirigent.core.logbook import Append, Facts, Logbook
 from dirigent.core.ports import Journal
 from dirigent.engines import EmbeddedEngine
+from dirigent.engines.dbos import DbosEngine
 from dirigent.memory.journal import MemoryJournal
 from dirigent.store import Database
 from dirigent.store.journal import StoredJournal
@@ -51,18 +52,24 @@ class Told:
 class Node:
     """Engines over one journal, as the workers of a node have them."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, dbos: str | None = None) -> None:
         self.journal = journal
+        self.dbos = dbos
+        """Where DBOS keeps its own tables; the first engine is then its, and others are embedded ones beside it."""
         self.engines: list[EmbeddedEngine] = []
 
     async def engine(self, told: Told, *, lease: float = 0.4) -> EmbeddedEngine:
-        engine = EmbeddedEngine(self.journal, f"w-{len(self.engines)}", lease=lease)
+        if self.dbos is not None and not self.engines:
+            assert isinstance(self.journal, StoredJournal)
+            engine: EmbeddedEngine = DbosEngine(self.journal, "w-0", self.dbos, lease=lease)
+        else:
+            engine = EmbeddedEngine(self.journal, f"w-{len(self.engines)}", lease=lease)
         self.engines.append(engine)
         await engine.start(told)
         return engine
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql", "dbos"])
 async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Node]:
     if request.param == "memory":
         made = Node(MemoryJournal())
@@ -71,13 +78,12 @@ async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             await engine.close()
         return
     lite = request.param == "sqlite"
-    database = Database.at(
-        f"sqlite:///{tmp_path / 'dirigent.db'}" if lite else request.getfixturevalue("fresh_postgres")
-    )
+    address = f"sqlite:///{tmp_path / 'dirigent.db'}" if lite else request.getfixturevalue("fresh_postgres")
+    database = Database.at(address)
     migrate(database)
     journal = StoredJournal(database, Vault(database, tmp_path / "keys"))
     journal.start()
-    made = Node(journal)
+    made = Node(journal, address if request.param == "dbos" else None)
     yield made
     for engine in made.engines:
         await engine.close()

@@ -21,7 +21,7 @@ from dirigent.core.ports import Ports
 from dirigent.dialects import DIALECTS
 from dirigent.dialects.openai_chat import OpenAIChat
 from dirigent.durable import Durable
-from dirigent.engines import EmbeddedEngine
+from dirigent.engines import Worker
 from dirigent.gateway.app import Gateway, Recent
 from dirigent.gateway.auth import Keys
 from dirigent.gateway.endpoints import routes
@@ -32,6 +32,7 @@ from dirigent.local.supervisor import LocalModels
 from dirigent.memory import MemoryAffinity, MemoryCache, MemorySlots
 from dirigent.models.language import language_of
 from dirigent.server.configured import Catalogs
+from dirigent.server.engine import engine_of
 from dirigent.server.following import Following
 from dirigent.server.governance import Governance
 from dirigent.server.local import local_states, warm_up
@@ -89,7 +90,7 @@ class _Node:
         fetch = fetcher(settings)
         speech = VoiceAndEars(language_of)
         reach = Reach(settings, database)
-        engine = EmbeddedEngine(governance.journal, f"{governance.node}-{os.getpid()}-{token_hex(4)}")
+        engine = engine_of(settings, governance.journal, f"{governance.node}-{os.getpid()}-{token_hex(4)}")
         ports = Ports(
             http=http,
             local=local,
@@ -124,7 +125,7 @@ class _Node:
         )
         await governance.start(conductor, gateway, following.published)
         await engine.start(durable)
-        governance.runs_moved = engine.told
+        governance.runs_moved = governance.journal.news = engine.told
         server = Server(gateway.take, refusal=gateway.refusal)
         port = await server.start(settings.host, found, sock=listener)
         running = Running(settings.host, port, os.getpid())
@@ -169,7 +170,7 @@ class _Node:
         asyncio.get_running_loop().remove_reader(_STDIN)
         self._stopping.set()
 
-    async def _leave(self, server: Server, engine: EmbeddedEngine) -> None:
+    async def _leave(self, server: Server, engine: Worker) -> None:
         """Lets running answers finish, for thirty seconds at most or until somebody is in a hurry.
 
         Durable runs are let go: callers who still wait for one meet it again at another worker.

@@ -213,13 +213,38 @@ class StoredJournal:
             now = self._now()
             values = {"worker": worker, "now": now, "until": now + int(seconds * 1000), "most": most}
             rows = sheet.all(kept.CLAIM if self._database.lite else kept.CLAIM_SHARED, values)
-            keys = {row[4] for row in rows if row[4] is not None}
-            envelopes = {key: sheet.one(kept.ENVELOPE, {"key": key}) for key in sorted(keys)}
-            return [(*row, envelopes.get(row[4]), sheet.all(kept.ENTRIES, {"run": row[0], "after": 0})) for row in rows]
+            return [_with_entries(sheet, row) for row in rows]
 
         if not await asyncio.to_thread(self._ready):
             return ()
-        rows = await self._grouped.write(work)
+        return await self._taken(await self._grouped.write(work, bare=True))
+
+    async def due(self, most: int) -> Sequence[tuple[str, int]]:
+        """Runs that may be taken now, each with its present fence, in the order of `claim`."""
+        return await self._database.reading(lambda connection: kept.due_now(connection, self._now(), most))
+
+    async def take(self, run: str, fence: int, worker: str, seconds: float) -> Claimed | None:
+        """Takes this run, where it may still be taken and its fence is still this one."""
+        if not await asyncio.to_thread(self._ready):
+            return None
+
+        def work(sheet: Sheet) -> list[tuple[Any, ...]]:
+            now = self._now()
+            values = {"run": run, "fence": fence, "worker": worker, "now": now, "until": now + int(seconds * 1000)}
+            return [_with_entries(sheet, row) for row in sheet.all(kept.TAKE, values)]
+
+        return next(iter(await self._taken(await self._grouped.write(work, order=run, bare=True))), None)
+
+    async def idle(self, segments: Sequence[tuple[str, int]]) -> Sequence[tuple[str, int]]:
+        """Those of these segments, each a run and its fence before it was taken, that nobody walks any more."""
+        return await self._database.reading(
+            lambda connection: [
+                (run, fence) for run, fence in segments if not kept.walked(connection, run, fence, self._now())
+            ]
+        )
+
+    async def _taken(self, rows: Sequence[tuple[Any, ...]]) -> Sequence[Claimed]:
+        """What was claimed, opened; what cannot be gone on with is ended, or left to others."""
         if not rows:
             return ()
         claims, lost, locked = await asyncio.to_thread(self._claims, rows)
@@ -247,7 +272,7 @@ class StoredJournal:
                     found.append(row)
             return found
 
-        rows = await self._grouped.write(work)
+        rows = await self._grouped.write(work, bare=True)
         return {run: None if stopped is None else kept.cancelled(stopped) for run, stopped in rows}
 
     async def append(self, run: str, fence: int, entries: Sequence[Entry]) -> None:
@@ -270,7 +295,8 @@ class StoredJournal:
                     question, submission = entry, held.submission
                     sheet.last(lambda connection, q=question, s=submission: self._asked(connection, s, q))  # type: ignore[misc]
 
-        await self._grouped.write(work, prepare=prepare, order=run)
+        bare = not any(isinstance(entry, Asked) for entry in entries)
+        await self._grouped.write(work, prepare=prepare, order=run, bare=bare)
 
     async def rest(self, run: str, fence: int, until: float | None) -> None:
         def work(sheet: Sheet) -> bool:
@@ -334,6 +360,8 @@ class StoredJournal:
         held = self._held.get(run)
         if held is not None and held.fence == fence:
             del self._held[run]
+            with self._lock:  # a run that waits holds nothing here
+                self._ciphers.pop(run, None)
 
     @staticmethod
     def _checked(run: str, found: Any) -> int:
@@ -421,6 +449,12 @@ class StoredJournal:
     async def _opened_entries(self, run: str, rows: Sequence[Any], key: Envelope | None) -> list[Entry]:
         cipher = self._cipher_of(run, key)
         return [kept.opened_entry(run, (each.facts, each.sealed), cipher) for each in rows]
+
+
+def _with_entries(sheet: Sheet, row: Any) -> tuple[Any, ...]:
+    """A claimed run with its key and all that it wrote down."""
+    envelope = None if row[4] is None else sheet.one(kept.ENVELOPE, {"key": row[4]})
+    return (*row, envelope, sheet.all(kept.ENTRIES, {"run": row[0], "after": 0}))
 
 
 def _erased(run: str) -> Erased:

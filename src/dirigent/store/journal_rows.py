@@ -16,9 +16,9 @@ from dirigent.store.vault import Envelope, KeyLost, enclosed, opened
 
 __all__ = [
     "APPEND", "CLAIM", "CLAIM_SHARED", "END", "ENTRIES", "ENVELOPE", "INSERT", "LOCK", "PRIORITIES", "RENEW",
-    "RENEW_SHARED", "REST", "SUBMIT", "WAKE", "WAKE_ONCE", "about", "anything_due", "cancelled", "columns",
-    "entries_of", "envelope_in", "envelope_of", "fenced", "milliseconds", "opened_entry", "opened_submission",
-    "sealed_submission", "submitted",
+    "RENEW_SHARED", "REST", "SUBMIT", "TAKE", "WAKE", "WAKE_ONCE", "about", "anything_due", "cancelled", "columns",
+    "due_now", "entries_of", "envelope_in", "envelope_of", "fenced", "milliseconds", "opened_entry",
+    "opened_submission", "sealed_submission", "submitted", "walked",
 ]  # fmt: skip
 
 PRIORITIES: Mapping[Priority, int] = {"critical": 0, "normal": 1, "bulk": 2}
@@ -124,6 +124,24 @@ def anything_due(connection: Connection, now: int) -> bool:
     return found.scalar() is not None
 
 
+def due_now(connection: Connection, now: int, most: int) -> list[tuple[str, int]]:
+    """Runs that may be taken now, each with its present fence."""
+    rows = connection.execute(
+        text("""SELECT id, fence FROM runs WHERE due <= :now ORDER BY priority, due LIMIT :most"""),
+        {"now": now, "most": most},
+    )
+    return [(row.id, row.fence) for row in rows]
+
+
+def walked(connection: Connection, run: str, fence: int, now: int) -> bool:
+    """Whether the segment that began at this fence is still walked by whoever took it."""
+    found = connection.execute(
+        text("""SELECT 1 FROM runs WHERE id = :run AND fence = :next AND status = 'running' AND due > :now"""),
+        {"run": run, "next": fence + 1, "now": now},
+    )
+    return found.scalar() is not None
+
+
 def entries_of(connection: Connection, run: str, after: int) -> tuple[Sequence[Any], Envelope | None]:
     """What a run wrote down behind the first `after`, and the key to it."""
     rows = connection.execute(text(ENTRIES), {"run": run, "after": after}).all()
@@ -160,6 +178,12 @@ CLAIM = """
     UPDATE runs SET status = 'running', owner = :worker, fence = fence + 1, due = :until, news = 0,
         lapses = CASE WHEN status = 'running' THEN lapses + 1 ELSE 0 END
     WHERE id IN (SELECT id FROM runs WHERE due <= :now ORDER BY priority, due LIMIT :most)
+    RETURNING id, fence, facts, sealed, key, lapses"""
+
+TAKE = """
+    UPDATE runs SET status = 'running', owner = :worker, fence = fence + 1, due = :until, news = 0,
+        lapses = CASE WHEN status = 'running' THEN lapses + 1 ELSE 0 END
+    WHERE id = :run AND fence = :fence AND due <= :now
     RETURNING id, fence, facts, sealed, key, lapses"""
 
 CLAIM_SHARED = """
