@@ -30,6 +30,8 @@ HTTP_PARSER = "The HTTP parser only in net and gateway.wire"
 FRAMEWORKS = "An HTTP framework in admin alone; a workflow engine only in its file"
 EVENT_LOOP = "The event loop is chosen on the roof alone"
 NATIVE = "The machine's own models only in local"
+FORMATS = "Formats of documents only in documents"
+SOURCES = "A source never imports its sisters"
 SURFACES = "The terminal only in cli, YAML only in configuration"
 
 WRONG_ARROWS = (
@@ -59,6 +61,11 @@ WRONG_ARROWS = (
     ("conductor.py", "import uvloop", EVENT_LOOP),
     ("models/router.py", "import numpy", NATIVE),
     ("conductor.py", "import yaml", SURFACES),
+    ("conductor.py", "import duckdb", SQL),
+    ("store/records.py", "import numpy", NATIVE),
+    ("store/records.py", "import openpyxl", FORMATS),
+    ("models/sources/sql.py", "import dirigent.models.sources.files", SOURCES),
+    ("annex/annex.py", "import dirigent.local.launch", FLOORS),
     ("utils.py", "import json", FLOORS),
 )
 
