@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ _LOOK_EVERY = 60.0
 
 
 class Reports:
-    """Writes `DATA/reports/TENANT/DAY.csv` for each day that is over, and a comparison for each invoice.
+    """Writes `DATA/reports/TENANT/DAY.csv` for each day that saw a request, and a comparison for each invoice.
 
     An invoice is a file `DATA/invoices/TENANT/NAME.csv` with the columns that `usage reconcile` reads; its comparison
     is `DATA/reports/TENANT/NAME.compared.csv`, written again every night. Of several workers of a node one writes.
@@ -71,21 +71,20 @@ class Reports:
                 day = today - timedelta(days=back)
                 file = folder / f"{day.isoformat()}.csv"
                 if not file.exists():
-                    _write(file, self._database.read(partial(self._booked, tenant=tenant.name, day=day)))
+                    booked = self._database.read(partial(self._booked, tenant=tenant.name, day=day))
+                    if booked:
+                        _write(file, written(booked))
             for invoice in sorted((self._data / "invoices" / tenant.name).glob("*.csv")):
                 self._compare(tenant.name, invoice, folder / f"{invoice.stem}.compared.csv", today)
         self._done = today
 
-    def _booked(self, connection: Connection, tenant: str, day: date) -> str:
+    def _booked(self, connection: Connection, tenant: str, day: date) -> Sequence[Difference]:
         since = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1000)
         question = Question(tenant, since, since + DAY, int(self._clock() * 1000))
         booked = booked_within(connection, question, self._deployments())
-        return written(
-            [
-                Difference(day, model, currency, None, side, "")
-                for (day, model, currency), side in sorted(booked.items())
-            ]
-        )
+        return [
+            Difference(day, model, currency, None, side, "") for (day, model, currency), side in sorted(booked.items())
+        ]
 
     def _compare(self, tenant: str, invoice: Path, file: Path, today: date) -> None:
         if file.exists():
