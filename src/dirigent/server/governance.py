@@ -21,7 +21,7 @@ from dirigent.control.live import LiveEvents
 from dirigent.core.aliases import Alias
 from dirigent.core.allowances import stop
 from dirigent.core.errors import DirigentError
-from dirigent.core.journal import Asked, Ended, Submission
+from dirigent.core.journal import Asked, Cancelled, Ended, Submission
 from dirigent.core.observations import BreakerClosed, BreakerOpened, Happening, RevisionTaken, RowsDropped
 from dirigent.core.ports import Http, Observer, Secrets
 from dirigent.core.rules import Rules
@@ -91,7 +91,7 @@ class _Rights(FollowedRights):
 class Governance:
     """The store of one worker, and all that follows it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0915  each statement puts one part in its place
         self,
         settings: Settings,
         database: Database,
@@ -177,6 +177,7 @@ class Governance:
         self.attending = Attending(self.database, doors, post, lambda: settings.public_url or self.address, hooks=hooks)
         """Who looks after what is due: questions to people, bulk runs and schedules."""
         self._lost: dict[str, int] = {}
+        self._endings: set[asyncio.Future[bool]] = set()
 
     def _asked(self, connection: Connection, submission: Submission, asked: Asked) -> None:
         """What else is written down when a run asks people."""
@@ -375,6 +376,16 @@ class Governance:
             if allowance.stopped:
                 for run in self.ledger.running(allowance.id):
                     gateway.cut(run, stop(allowance))
+                    self._end_run(run, stop(allowance).message)
+
+    def _end_run(self, run: str, why: str) -> None:
+        """Ends a durable run, whoever waits for it; any other one is over with its caller's answer."""
+        engine = None if self._conductor is None else self._conductor.ports.engine
+        if engine is None:
+            return
+        ending = asyncio.ensure_future(engine.wake(run, Cancelled(at=time(), by="budget", reason=why)))
+        self._endings.add(ending)  # a task that nobody holds may be gone before it is done
+        ending.add_done_callback(self._endings.discard)
 
     def _told(self, topics: frozenset[str]) -> None:
         """Called by the pulse, on its own thread."""

@@ -242,19 +242,20 @@ class Grouped:
 
     @contextmanager
     def _begun(self, connection: Connection, *, bare: bool) -> Iterator[None]:
-        """A transaction; where all in it is bare, the embedded database is told so without a layer in between."""
-        if not (bare and self._database.lite):
+        """A transaction; where all in it is bare, the database is told so without a layer in between."""
+        if not bare:
             with connection.begin():
                 yield
             return
         driver: Any = connection.connection.driver_connection
-        driver.execute("BEGIN IMMEDIATE")
+        if self._database.lite:  # the other one begins with its first statement
+            driver.execute("BEGIN IMMEDIATE")
         try:
             yield
         except BaseException:
-            driver.execute("ROLLBACK")
+            driver.rollback()
             raise
-        driver.execute("COMMIT")
+        driver.commit()
 
     def _connected(self) -> Connection:
         if self._connection is None:

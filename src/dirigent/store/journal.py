@@ -286,9 +286,14 @@ class StoredJournal:
                 raise _erased(run) from None
 
         def work(sheet: Sheet, rows: list[_Row]) -> None:
-            found = sheet.one(kept.APPEND, {"run": run, "fence": fence, "many": len(rows)})
-            length = self._checked(run, found)
-            self._insert(sheet, run, length - len(rows) + 1, rows)
+            values: dict[str, Any] = {"run": run, "fence": fence, "many": len(rows)}
+            if self._database.lite:
+                length = self._checked(run, sheet.one(kept.APPEND, values))
+                self._insert(sheet, run, length - len(rows) + 1, rows)
+            else:  # each statement is a way to the server and back
+                ats, kinds, paths, told, bodies = (list(column) for column in zip(*rows, strict=True))
+                values |= {"ats": ats, "kinds": kinds, "paths": paths, "told": told, "bodies": bodies}
+                self._checked(run, sheet.one(kept.APPEND_SHARED, values))
             held = self._held.get(run)
             for entry in entries:
                 if isinstance(entry, Asked) and held is not None:

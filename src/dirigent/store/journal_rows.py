@@ -15,9 +15,9 @@ from dirigent.core.journal import Cancelled, Entry, Fenced, Submission, joined
 from dirigent.store.vault import Envelope, KeyLost, enclosed, opened
 
 __all__ = [
-    "APPEND", "CLAIM", "CLAIM_SHARED", "END", "ENTRIES", "ENVELOPE", "INSERT", "LOCK", "PRIORITIES", "RENEW",
-    "RENEW_SHARED", "REST", "SUBMIT", "TAKE", "WAKE", "WAKE_ONCE", "about", "anything_due", "cancelled", "columns",
-    "due_now", "entries_of", "envelope_in", "envelope_of", "fenced", "milliseconds", "opened_entry",
+    "APPEND", "APPEND_SHARED", "CLAIM", "CLAIM_SHARED", "END", "ENTRIES", "ENVELOPE", "INSERT", "LOCK", "PRIORITIES",
+    "RENEW", "RENEW_SHARED", "REST", "SUBMIT", "TAKE", "WAKE", "WAKE_ONCE", "about", "anything_due", "cancelled",
+    "columns", "due_now", "entries_of", "envelope_in", "envelope_of", "fenced", "milliseconds", "opened_entry",
     "opened_submission", "sealed_submission", "submitted", "walked",
 ]  # fmt: skip
 
@@ -212,6 +212,20 @@ APPEND = """
     UPDATE runs SET length = length + :many, lapses = 0
     WHERE id = :run AND fence = :fence AND status = 'running'
     RETURNING length, key IS NULL OR EXISTS (SELECT 1 FROM subject_keys WHERE subject_keys.id = runs.key)"""
+
+APPEND_SHARED = """
+    WITH held AS (
+        UPDATE runs SET length = length + :many, lapses = 0
+        WHERE id = :run AND fence = :fence AND status = 'running'
+        RETURNING length, key IS NULL OR EXISTS (SELECT 1 FROM subject_keys WHERE subject_keys.id = runs.key) AS live
+    ), written AS (
+        INSERT INTO run_entries (run, seq, at, kind, path, facts, sealed)
+        SELECT :run, held.length - :many + new.place, new.at, new.kind, new.path, new.facts, new.sealed
+        FROM held, unnest(:ats::bigint[], :kinds::text[], :paths::text[], :told::text[], :bodies::bytea[])
+            WITH ORDINALITY AS new (at, kind, path, facts, sealed, place)
+        WHERE held.live
+    )
+    SELECT length, live FROM held"""
 
 INSERT = """
     INSERT INTO run_entries (run, seq, at, kind, path, facts, sealed)
