@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
 from dirigent.configuration import read_sheet
-from dirigent.core.documents import Document, DocumentFormat, Made
+from dirigent.core.documents import Document, DocumentFormat, Extract, Made
 from dirigent.core.errors import InvalidConfiguration
 from dirigent.core.journal import StepEnded, written
-from dirigent.core.ports import Filed
+from dirigent.core.ports import Cited, Filed, HttpCall, Library, Timeouts
 from dirigent.core.registry import Kind
 from dirigent.core.tables import Bounds, Rows, TableSource
 from dirigent.models.pipeline import Pipeline
@@ -29,6 +29,16 @@ SET = {"type": "set", "name": "inner", "values": {"text": "{{ input.text }}"}}
 ASK = {"type": "ask", "name": "inner", "model": "echo"}
 JUDGED = '{"sentences": [{"number": 1, "claim": true, "founded": true, "passage": "The price is 5 euros"}]}'
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "analyse": {"rows": "{{ given.rows }}", "measures": ["sales"], "time": "month"},
+    "entities": {
+        "source": "erp",
+        "entity": "Orders",
+        "filter": "Who eq :who",
+        "parameters": {"who": "{{ input.text }}"},
+    },
+    "http": {"source": "crm", "path": "/offers", "query": {"q": "{{ input.text }}"}},
+    "read": {"file": "{{ given.file }}"},
+    "retrieve": {"source": "handbook", "question": "{{ input.text }}"},
     "approve": {"title": "May it go out?", "proposal": "{{ input.text }}", "form": {"type": "string"}},
     "ask": {"model": "echo", "system": "Be short.", "messages": [{"content": "{{ input.text }}"}]},
     "branch": {"cases": [{"when": "size(input.text) > 3", "steps": [ASK]}], "otherwise": [SET]},
@@ -60,7 +70,18 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "wait": {"for": "0s"},
 }
 """A configuration for each kind, without type and name; it may mention these models and sources."""
-SOURCES = {"shop": {"type": "sql", "path": "shop.db"}}
+SOURCES = {
+    "shop": {"type": "sql", "path": "shop.db"},
+    "erp": {"type": "odata", "base_url": "https://erp.example.org/odata/v4"},
+    "crm": {"type": "rest", "base_url": "https://crm.example.org/api"},
+    "handbook": {"type": "collection", "path": "handbook"},
+}
+GIVEN = {
+    "type": "set",
+    "name": "given",
+    "values": {"file": "file-1", "rows": [{"month": "2026-10-01", "sales": 3}, {"month": "2026-11-01", "sales": 5}]},
+}
+"""What stands before the step, for those that read data."""
 MODELS: dict[str, Any] = {
     "echo": {"type": "echo"},
     "data": {"type": "recited", "says": ["I do not know", '```json\n{"total": 12.50}\n```']},
@@ -77,11 +98,13 @@ def settings(kind: str) -> dict[str, Any]:
 
 def world(kind: str, **more: Any) -> World:
     """A world in which the pipeline `p` has one step of this kind, and says what it gave."""
-    pipeline = {"type": "pipeline", "steps": [settings(kind) | more], "result": {"gave": "{{ it }}"}}
+    pipeline = {"type": "pipeline", "steps": [GIVEN, settings(kind) | more], "result": {"gave": "{{ it }}"}}
     small = World({**MODELS}, kinds=[Recited])
     small.catalog = small.published({"models": {**MODELS, "p": pipeline}, "sources": SOURCES})
     outside = Outside()
-    small.ports = msgspec.structs.replace(small.ports, tables=outside, documents=outside, files=outside)
+    small.ports = msgspec.structs.replace(
+        small.ports, tables=outside, documents=outside, files=outside, knowledge=outside, http=outside
+    )
     return small
 
 
@@ -90,6 +113,24 @@ class Outside:
 
     async def query(self, source: TableSource, sql: str, parameters: Mapping[str, Any], bounds: Bounds) -> Rows:
         return Rows(("id",), ({"id": 1},), more=False)
+
+    async def search(self, tenant: str, library: Library, question: str, most: int) -> Sequence[Cited]:
+        return ()
+
+    def push(self, *what: Any) -> None:
+        return None
+
+    async def open(self, call: HttpCall, timeouts: Timeouts) -> Outside:
+        return self
+
+    status = 200
+    headers: Mapping[str, str] = {"content-type": "application/json"}
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        yield b'{"value": [{"id": 1}]}'
+
+    def close(self) -> None:
+        pass
 
     async def render(self, document: Document, form: DocumentFormat) -> Made:
         return Made(b"%PDF", "application/pdf", "pdf", pages=1)
@@ -100,7 +141,8 @@ class Outside:
         return Filed("file-1", name, content_type, len(data), "0" * 64)
 
     async def read(self, *what: Any) -> Any:
-        raise AssertionError("nothing is read here")
+        """A file by its id, and what is read out of one."""
+        return (Filed("file-1", "a.txt", "text/plain", 1, "0" * 64), b"a") if len(what) == 2 else Extract("text", "a")
 
 
 def step(kind: str, raw: dict[str, Any] | None = None) -> Step:
@@ -170,10 +212,10 @@ def test_what_it_reads_and_is_not_there_is_found_before_it_is_walked(kind: str) 
 
     with pytest.raises(InvalidConfiguration, match="there is no `inptu") as caught:
         World({}, kinds=[Recited]).published(
-            {"models": {**MODELS, "p": {"type": "pipeline", "steps": [broken]}}, "sources": SOURCES}
+            {"models": {**MODELS, "p": {"type": "pipeline", "steps": [GIVEN, broken]}}, "sources": SOURCES}
         )
 
-    assert all(str(finding.dotted()).startswith("models.p.steps[0].") for finding in caught.value.findings)
+    assert all(str(finding.dotted()).startswith("models.p.steps[1].") for finding in caught.value.findings)
 
 
 @every_step
@@ -224,7 +266,7 @@ async def test_one_whose_condition_does_not_hold_is_left_out_and_asks_nobody(kin
     assert json.loads(text) == {"gave": None}
     assert run.record.attempts == []
     assert run.logbook is not None
-    assert [entry for entry in run.logbook.entries if isinstance(entry, StepEnded)] == []
+    assert [entry.path for entry in run.logbook.entries if isinstance(entry, StepEnded)] == ["given"]
 
 
 @every_step
