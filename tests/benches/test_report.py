@@ -8,6 +8,7 @@ import pytest
 
 from benches.decisions import CANDIDATES, ENCODER_AT_TIMES, Spread, Timing
 from benches.goals import Figures, Goal, goals, ratio_to_nginx
+from benches.governance import Figure, Proof
 from benches.harness import middle, troubled
 from benches.leaving import Left
 from benches.native import Row
@@ -127,6 +128,16 @@ def test_the_compiled_build_has_goals_of_its_own_where_it_was_measured() -> None
     assert verdicts(compiled)["CPU per request, whole answers as fast as it goes"] == "**missed**"
     assert verdicts(compiled)["CPU per request, whole answers as fast as it goes, compiled"] == "reached"
     assert not [what for what in verdicts(figures()) if "compiled" in what]
+
+
+def test_what_a_proof_noted_is_shown_and_held_against_its_goal() -> None:
+    spent, faster = Figure("spent beyond a budget", 1.0, "nano-USD", 0), Figure("calls a second", 12.5)
+    found = figures(governance={"storm": Proof("2026-11-30 03:00 UTC", "a thousand calls", (spent, faster))})
+
+    assert verdicts(found)["storm: spent beyond a budget"] == "**missed**"
+    assert "storm: calls a second" not in verdicts(found)
+    assert "Measured on 2026-11-30 03:00 UTC: a thousand calls." in page(found)
+    assert "| calls a second | 12.5 |" in page(found)
 
 
 def test_what_a_stream_is_late_without_any_gateway_is_not_held_against_the_gateway() -> None:

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.prove
 
 CALLS = int(os.environ.get("BUDGET_STORM", "60000"))
 WORKERS = 3
+MOST_KILLS = max(12, CALLS // 20_000)
 IN_FLIGHT = 256
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -70,6 +71,12 @@ def looked_at(database: Database) -> list[Any]:
     return rows
 
 
+def bills(folder: Path, order: Order) -> int:
+    """How often a worker has asked the provider."""
+    file = folder / f"{order.seed}.bills"
+    return file.stat().st_size // 10 if file.exists() else 0
+
+
 def billed(folder: Path) -> int:
     """What the provider has charged for, by its own memory."""
     total = 0
@@ -82,36 +89,40 @@ def billed(folder: Path) -> int:
 def storm(
     url: str, folder: Path, most: int, *, killing: bool, even: bool = False
 ) -> tuple[list[Any], dict[str, int], int]:
-    """The windows at the end, what came of the calls of those that lived to tell, and how many were killed."""
+    """The windows at the end, what came of the calls, and how many workers were killed."""
     database = Database.at(url)
     upgrade(database)
     chance, seeds, kills, looks = random.Random(7), iter(range(1, 10_000)), 0, 0
     counts: dict[str, int] = {}
-    shares = [CALLS // WORKERS] * WORKERS
-    running: list[subprocess.Popen[str]] = []
     until_kill = time.monotonic() + 1.5
 
     def order(calls: int) -> Order:
         return Order(next(seeds), calls, IN_FLIGHT // WORKERS, most, even=even)
 
-    running = [spend(url, folder, order(share)) for share in shares]
+    def started(calls: int) -> tuple[subprocess.Popen[str], Order]:
+        made = order(calls)
+        return spend(url, folder, made), made
+
+    running = [started(CALLS // WORKERS) for _ in range(WORKERS)]
     while running:
         looked_at(database)
         looks += 1
         time.sleep(0.02)
-        for worker in list(running):
+        for worker, done in list(running):
             if worker.poll() is None:
                 continue
-            running.remove(worker)
+            running.remove((worker, done))
             said = worker.stdout.read() if worker.stdout is not None else ""
             if worker.returncode == -signal.SIGKILL:
-                running.append(spend(url, folder, order(CALLS // WORKERS // 4)))
+                made = bills(folder, done)
+                counts["made"] = counts.get("made", 0) + made
+                running.append(started(done.calls - made))  # what it was refused is asked for once more
                 continue
             assert worker.returncode == 0, said
             for name, count in msgspec.json.decode(said, type=dict[str, int]).items():
                 counts[name] = counts.get(name, 0) + count
-        if killing and kills < 12 and running and time.monotonic() > until_kill:
-            chance.choice(running).kill()
+        if killing and kills < MOST_KILLS and running and time.monotonic() > until_kill:
+            chance.choice(running)[0].kill()
             kills += 1
             until_kill = time.monotonic() + chance.uniform(0.3, 1.5)
     last = spend(url, folder, Order(next(seeds), 0, 1, most))  # puts away what the dead have left
@@ -133,7 +144,7 @@ def test_a_storm_with_kills_overspends_nothing_and_loses_nothing(url: str, tmp_p
     spent, charged = tenant.booked + tenant.presumed, billed(tmp_path)
     note(
         f"ledger storm with kills, {kind(url)}",
-        f"{sum(counts.values()):,} reservations by those that lived, {IN_FLIGHT} in flight in {WORKERS} processes, five"
+        f"{sum(counts.values()):,} reservations, {IN_FLIGHT} in flight in {WORKERS} processes, five"
         f" levels each, {kills} killed and replaced, {time.monotonic() - began:.0f} s",
         Figure("charged beyond a budget", max(0, charged - most), "nano-USD", 0),
         Figure("booked and presumed beyond a budget", max(0, spent - most), "nano-USD", 0),

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Timer
 from typing import TypeVar
 
 import pytest
@@ -18,6 +19,7 @@ from dirigent.core.errors import BudgetExceeded
 from dirigent.store import Database, DatabaseGone
 from dirigent.store.ledger import LeasedLedger, release, standings
 from dirigent.store.ledger.books import end_overdue, prune
+from dirigent.store.ledger.log import Log, locked
 from tests.ledgers import Books, LedgerContract, budget, cost, euro_rates, limit
 
 T = TypeVar("T")
@@ -111,6 +113,18 @@ async def test_idle_leases_are_returned(books: LeasedBooks) -> None:
     await until(lambda: not books.now(allowance).reserved)
 
     assert books.now(allowance).booked == 1000
+
+
+def test_a_worker_begins_though_another_one_looks_at_its_lock_in_that_moment(tmp_path: Path) -> None:
+    looking = locked(tmp_path / "holder.lock")
+    assert looking is not None
+    done = Timer(0.1, os.close, (looking,))
+    done.start()
+
+    log = Log(tmp_path, "holder")
+
+    done.join()
+    log.delete()
 
 
 async def until(claim: Callable[[], bool]) -> None:

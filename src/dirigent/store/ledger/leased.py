@@ -234,13 +234,26 @@ class LeasedLedger:
             self.settled_twice += bool(reservation.number) if isinstance(reservation, Hold) else 1
             return
         actual: list[int] = []
-        for purse, held in zip(reservation.purses, reservation.flat[1::2], strict=True):
-            unit = purse.allowance.unit
+        flat, place = reservation.flat, -1
+        money = charge.money if charge is not None else None
+        for purse in reservation.purses:
+            place += 2
+            held, allowance = flat[place], purse.allowance
+            unit = allowance.unit
+            amount: int | None
             if unit == "calls":
                 actual.append(0)
                 purse.give_back(held)  # a call that is over is over: no crash makes it another
                 continue
-            amount = None if charge is None else amount_of(purse.allowance, charge, self._rates)
+            if charge is None:
+                amount = None
+            elif unit == "money":
+                if money is not None and money.currency == allowance.currency:
+                    amount = money.nano
+                else:
+                    amount = amount_of(allowance, charge, self._rates)
+            else:
+                amount = charge.tokens if unit == "tokens" else charge.requests
             if amount is None:
                 amount = held if unit == "requests" else PRESUMED  # that it was made is certain
             elif amount < held:
@@ -507,11 +520,16 @@ class LeasedLedger:
     def _apply(self, synced: int) -> None:
         """What settlements left over is free, now that they are on the disk."""
         unsynced = self._unsynced
+        touched: dict[Purse, None] = {}
         while unsynced and unsynced[0][0] <= synced:
             self._flushed, hold, actual = unsynced.popleft()
-            for purse, held, spent in zip(hold.purses, hold.flat[1::2], actual, strict=True):
+            flat, place = hold.flat, -1
+            for purse, spent in zip(hold.purses, actual, strict=True):
+                place += 2
+                held = flat[place]
                 if purse.allowance.unit == "calls":
                     continue
+                touched[purse] = None
                 if spent == PRESUMED:
                     purse.presume(held)
                 elif not (excess := purse.book(held, spent)):
@@ -523,7 +541,8 @@ class LeasedLedger:
                         *(excess, hold.run, purse.allowance.level, purse.allowance.subject),
                     )
                     self._observer.observe(AllowanceOverrun(purse.allowance, hold.run, excess))
-                self._tell(purse)
+        for purse in touched:
+            self._tell(purse)
 
     def _tell(self, purse: Purse) -> None:
         allowance = purse.allowance

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
+from time import monotonic, sleep
 
 import msgspec
 
@@ -26,6 +27,8 @@ PRESUMED = -1
 """Stands for the actual amount of a hold where nobody knows it."""
 PART = 16 * 1024 * 1024
 """Bytes after which a new part is begun."""
+_PATIENCE = 2.0
+"""Seconds that a holder waits for its own lock."""
 _FRAME = Struct("<IH")
 """Of each line: the checksum of what follows, and its length."""
 _HEAD = Struct("<BQ")
@@ -81,9 +84,12 @@ class Log:
         self._number = 0
         self._fresh = True
         """Whether the folder has a file that a power cut may still take out of it."""
-        lock = locked(folder / f"{holder}.lock")
-        if lock is None:
-            raise LogFailed(f"the log of {holder} is in use")
+        patience = monotonic() + _PATIENCE
+        while (lock := locked(folder / f"{holder}.lock")) is None:
+            # whoever puts away the logs of the dead may look at a lock in the moment in which it is made
+            if monotonic() > patience:
+                raise LogFailed(f"the log of {holder} is in use")
+            sleep(0.01)
         self._lock = lock
         self._path, self._descriptor, self._size = self._part(b"")
 
