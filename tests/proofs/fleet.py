@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +15,9 @@ from dirigent.store import Database
 from tests.journeys.node import Node, node
 
 __all__ = ["Fleet", "ordered", "postgres", "standing"]
+
+_TRIES = 4
+"""How often a node is started before it is taken for one that cannot start."""
 
 
 @contextmanager
@@ -55,7 +58,12 @@ class Fleet:
     def start(self, name: str) -> Node:
         """Starts a node, or starts it again in its folder."""
         (self._folder / name / "server.json").unlink(missing_ok=True)  # that of one who was killed
-        one = self._stack.enter_context(node(self._folder / name, self._config, environment=self._shared))
+        for _ in range(_TRIES - 1):
+            with suppress(AssertionError):  # on a machine that is busy it may take longer than a test waits
+                one = self._stack.enter_context(node(self._folder / name, self._config, environment=self._shared))
+                break
+        else:
+            one = self._stack.enter_context(node(self._folder / name, self._config, environment=self._shared))
         self.nodes[name] = one
         return one
 
