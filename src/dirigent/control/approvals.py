@@ -1,4 +1,8 @@
-"""Operations on approvals: what people are asked while runs wait, and what they say."""
+"""Operations on approvals: what people are asked while runs wait, and what they say.
+
+Longer than 400 lines, because who may decide, by which wording and by how many eyes is one set of rules, beside the
+orders that it is about.
+"""
 
 from __future__ import annotations
 

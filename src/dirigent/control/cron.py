@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from importlib import import_module
+from importlib.util import find_spec
 from zoneinfo import ZoneInfo
 
 from dirigent.core.errors import DirigentError, Invalid
-
-try:
-    from cronsim import CronSim, CronSimError
-except ModuleNotFoundError:  # the extra `office` is not installed
-    CronSim = None  # type: ignore[assignment, misc]
-
-    class CronSimError(Exception):  # type: ignore[no-redef]
-        """Stands for what cannot be raised."""
-
 
 __all__ = ["following", "slots"]
 
@@ -26,12 +19,13 @@ def slots(cron: str, zone: str, after: int) -> Iterator[int]:
     A time that summer time leaves out comes right after it; one that comes twice counts once, unless the line names
     each hour. Raises Invalid where it is no line of cron.
     """
-    if CronSim is None:
+    if find_spec("cronsim") is None:
         raise DirigentError("schedules need the extra `dirigent[office]`, which is not installed")
+    cronsim = import_module("cronsim")  # of an extra, and never needed where nothing is scheduled
     begin = datetime.fromtimestamp(after / 1000, ZoneInfo(zone))
     try:
-        found = CronSim(cron, begin)
-    except (CronSimError, ValueError) as fault:
+        found = cronsim.CronSim(cron, begin)
+    except (cronsim.CronSimError, ValueError) as fault:
         raise Invalid(f"cron: {cron!r} names no times: {fault}", param="cron") from None
     for moment in found:
         yield int(moment.timestamp() * 1000)

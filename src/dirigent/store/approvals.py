@@ -2,6 +2,8 @@
 
 A question is kept in the transaction in which its run writes down that it asks, and a decision wakes the run in the
 transaction that keeps it: neither can be there without the other.
+
+Longer than 400 lines, because each thing that becomes of a question stands beside the others that it must agree with.
 """
 
 from __future__ import annotations
