@@ -40,7 +40,8 @@ class Stage:
         self.demo: Mapping[str, Any] = read_sheet(FOLDER / name / "demo.yaml").document
         self.entries: list[Entry] = []
         self.questions: list[Question] = []
-        self.outcome, self.answer = "approved", None
+        self.outcome = "approved"
+        self.answer: Any = None
         self._runs = 0
 
     @property

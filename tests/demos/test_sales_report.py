@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pypdf import PdfReader
 
+from dirigent.control.cron import slots
 from dirigent.core.errors import BadAnswer
 from dirigent.local.supervisor import LocalModels
 from tests.demos.stage import FOLDER, staged
 from tests.journeys.weights import give_weights
+from tests.parsed import ROOT
 
+PAGE = ROOT / "docs" / "use-cases" / "sales-report.md"
 LIAR = {
     "type": "recited",
     "says": ["Süd/Geräte verlor im März 2026 genau 999.999 €, weil ein Wettbewerber billiger war."],
@@ -98,12 +104,27 @@ async def test_what_a_model_invents_does_not_get_into_the_report(tmp_path: Path)
     assert "Süd/Geräte erzielte im März 2026 129.427 €" in text
 
 
-async def test_without_any_model_the_report_is_written_in_fixed_sentences(tmp_path: Path) -> None:
+async def test_without_model_and_month_it_reports_the_newest_month_in_fixed_sentences(tmp_path: Path) -> None:
     async with staged("sales_report", tmp_path, writer={"type": "recited", "says": ["!"]}) as stage:
-        result = await stage.play("sales_report", until="2026-10", language="en")
+        result = await stage.play("sales_report", language="en")
 
     assert result["by_model"] == 0
-    assert len(result["documents"]) == 2
+    assert [made["name"] for made in result["documents"]] == ["Sales report 2026-10.pdf", "Sales report 2026-10.html"]
+
+
+def test_the_monthly_schedule_begins_at_six_in_berlin_in_winter_and_in_summer() -> None:
+    (line,) = re.findall(r'--cron "([^"]+)" --zone Europe/Berlin', PAGE.read_text("utf-8"))
+    november = int(datetime(2026, 11, 30, tzinfo=UTC).timestamp() * 1000)
+
+    times = [datetime.fromtimestamp(slot / 1000, UTC) for slot in islice(slots(line, "Europe/Berlin", november), 5)]
+
+    assert [(time.month, time.day, time.hour) for time in times] == [
+        (12, 3, 5),
+        (1, 3, 5),
+        (2, 3, 5),
+        (3, 3, 5),
+        (4, 3, 4),
+    ]
 
 
 async def test_a_table_with_a_gap_makes_no_report(tmp_path: Path) -> None:
