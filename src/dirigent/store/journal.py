@@ -3,6 +3,8 @@
 A run's bodies are sealed by one key, that of its subject or else of the day on which it was submitted, before they
 leave this process. Who has the highest fence of a run writes; everybody else is refused in the same statement that
 would have written.
+
+Longer than 400 lines, because what a worker may do to a run and what refuses it to all others stand side by side.
 """
 
 from __future__ import annotations
