@@ -9,11 +9,13 @@ from dirigent.models.steps.ask import Ask
 from dirigent.models.steps.branch import Branch
 from dirigent.models.steps.calculate import Calculate
 from dirigent.models.steps.check import Check
+from dirigent.models.steps.classify import Classify
 from dirigent.models.steps.entities import Entities
 from dirigent.models.steps.extract import Extract
 from dirigent.models.steps.http import Http
 from dirigent.models.steps.loop import Loop
 from dirigent.models.steps.map import Map
+from dirigent.models.steps.match import Match
 from dirigent.models.steps.parallel import Parallel
 from dirigent.models.steps.prompt import Prompt
 from dirigent.models.steps.query import Query
@@ -37,11 +39,13 @@ STEPS: Registry[Step] = Registry(
         Branch,
         Calculate,
         Check,
+        Classify,
         Entities,
         Extract,
         Http,
         Loop,
         Map,
+        Match,
         Parallel,
         Prompt,
         Query,
