@@ -17,6 +17,7 @@ __all__ = ["main"]
 _BY_HAND = {
     "ask": Row("asking", attrgetter("ask"), "Ask a model and stream its answer."),
     "check": Row("checking", attrgetter("check"), "Name every fault of a configuration."),
+    "demo": Row("demo", attrgetter("demo"), "Show a use case on sample data, offline."),
     "explain": Row("asking", attrgetter("explain"), "Show which model would answer, and why."),
     "live": Row("watching", attrgetter("live"), "Print what happens, while it happens."),
     "models": Row("asking", attrgetter("models"), "List the models of the running server."),

@@ -97,9 +97,12 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(data: Path) -> AsyncGenerator[Client, None]:
-    """A client of the server that runs on this data folder. Raises NotRunning in words that say what to do."""
-    async with _client(data, "first-key") as client:
+async def connected(data: Path, key: str | None = None) -> AsyncGenerator[Client, None]:
+    """A client of the server that runs on this data folder, with its first key or another one.
+
+    Raises NotRunning in words that say what to do.
+    """
+    async with _client(data, "first-key", key=key) as client:
         yield client
 
 
@@ -122,10 +125,12 @@ async def governing(data: Path, tenant: str | None = None) -> AsyncGenerator[Cli
 
 
 @asynccontextmanager
-async def _client(data: Path, key_file: str, tenant: str | None = None) -> AsyncGenerator[Client, None]:
+async def _client(
+    data: Path, key_file: str, tenant: str | None = None, key: str | None = None
+) -> AsyncGenerator[Client, None]:
     try:
         running = msgspec.json.decode((data / "server.json").read_bytes(), type=Running)
-        key = (data / key_file).read_text(encoding="ascii").strip()
+        key = key or (data / key_file).read_text(encoding="ascii").strip()
     except PermissionError as fault:
         raise NotRunning(
             f"{fault.filename} may be read by its owner only: run this as the one who runs the server"

@@ -17,6 +17,7 @@ from dirigent.gateway.app import Recent
 from dirigent.gateway.call import Call, Route
 from dirigent.gateway.errors import WireFault
 from dirigent.gateway.explained import Explain
+from dirigent.gateway.filed import FILES, Filed
 from dirigent.gateway.lasting import PATIENCE, Lasting
 from dirigent.gateway.once import Once
 from dirigent.gateway.replays import MemoryReplays
@@ -106,6 +107,7 @@ def routes(
         Route("GET", "/api/v1/runs/*/events", own.events, dialect),
         Route("POST", "/api/v1/runs/*/cancel", own.cancel, dialect),
         Route("GET", "/api/v1/runs/*", own.show, dialect),
+        Route("GET", f"{FILES}*", Filed(conductor).sent, dialect),
         Route("POST", "/api/v1/route/explain", Explain(conductor, dialect).answer, dialect),
         Route("POST", "/api/v1/steps/try", Try(conductor).answer, dialect),
         Route("GET", "/health/live", live, dialect, open=True),
