@@ -126,7 +126,7 @@ async def _case(case: Case, stage: Stage, out: Path, console: Console, *, ask_me
     with console.status("working …") as status:
         while True:
             try:
-                answer = await stage.caller.open("POST", "/v1/chat/completions", body, headers)
+                answer = await stage.caller.open("POST", "/v1/chat/completions", body, headers=tuple(headers.items()))
             except Refused as refused:
                 console.print(f"  [red]{escape(refused.message)}[/]")
                 return _ended(case, "failed", decided, began, reason=refused.message)

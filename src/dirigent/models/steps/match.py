@@ -40,7 +40,7 @@ class Match(Step, frozen=True, kw_only=True):
     """The fields of a row that the words may stand for; the one that is most alike counts."""
     least: Annotated[float, Meta(ge=0, le=1)] = 0.5
     """Below this score there is no match."""
-    lead: Annotated[float, Meta(ge=0, le=1)] = 0.02
+    lead: Annotated[float, Meta(ge=0, le=1)] = 0.03
     """A row that leads the next one by less than this is no match: two are meant as likely."""
 
     async def work(self, place: Place) -> Any:
@@ -88,11 +88,11 @@ class _Shape:
     def like(self, other: _Shape) -> float:
         """How much of what is asked for stands in the other, and how much else does; 0 to 1.
 
-        The Tversky index over triples, by which what the other says besides counts a tenth; times the share of the
+        The Tversky index over triples, by which what the other says besides counts a seventh; times the share of the
         numbers that the other has too.
         """
         if not self.triples:
             return 0.0
         both = len(self.triples & other.triples)
-        index = both / (both + len(self.triples - other.triples) + 0.1 * len(other.triples - self.triples))
+        index = both / (both + len(self.triples - other.triples) + 0.15 * len(other.triples - self.triples))
         return index * (len(self.numbers & other.numbers) / len(self.numbers) if self.numbers else 1.0)
