@@ -43,6 +43,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "ask": {"model": "echo", "system": "Be short.", "messages": [{"content": "{{ input.text }}"}]},
     "branch": {"cases": [{"when": "size(input.text) > 3", "steps": [ASK]}], "otherwise": [SET]},
     "calculate": {"values": {"net": "size(input.text) * 1.5", "gross": "round(net * 1.19, 2)"}},
+    "classify": {"text": "{{ input.text }}", "labels": {"good": ["well done"], "bad": ["not so good"]}},
     "check": {
         "of": "The price is 5 euros.",
         "rules": [{"that": "size(value) < 100", "message": "it is too long"}],
@@ -52,6 +53,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "extract": {"model": "data", "prompt": "{{ input.text }}", "schema": {"type": "object", "required": ["total"]}},
     "loop": {"steps": [ASK], "until": "inner == 'never'", "most": 2, "keep": "best", "by": "size(inner)"},
+    "match": {"text": "{{ input.text }}", "rows": "[input]", "by": ["text"]},
     "map": {"over": "[1, 2, 3]", "steps": [ASK], "as": "number", "at_most_at_once": 2, "on_failure": "collect"},
     "parallel": {"branches": {"left": [ASK], "right": [SET]}},
     "prompt": {"model": "echo", "prompt": "Hello {{ input.text | upper }}"},
@@ -103,7 +105,7 @@ def world(kind: str, **more: Any) -> World:
     small.catalog = small.published({"models": {**MODELS, "p": pipeline}, "sources": SOURCES})
     outside = Outside()
     small.ports = msgspec.structs.replace(
-        small.ports, tables=outside, documents=outside, files=outside, knowledge=outside, http=outside
+        small.ports, tables=outside, documents=outside, files=outside, knowledge=outside, http=outside, embedder=outside
     )
     return small
 
@@ -134,6 +136,9 @@ class Outside:
 
     async def render(self, document: Document, form: DocumentFormat) -> Made:
         return Made(b"%PDF", "application/pdf", "pdf", pages=1)
+
+    async def encode(self, texts: Sequence[str], *_: Any) -> Any:
+        return [[float(len(text)), 1.0] for text in texts]
 
     async def keep(
         self, tenant: str, run: str, name: str, content_type: str, data: bytes, *, subject: str = ""

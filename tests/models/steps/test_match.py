@@ -53,7 +53,9 @@ async def test_endings_case_and_signs_do_not_matter(words: str, name: str) -> No
     assert all(other["row"]["name"] != name for other in found["alternatives"])
 
 
-@pytest.mark.parametrize("words", ["Schalldämpfer DN 200", "Lüftungsgerät NW 500", "Waschmaschine", "", "NW 300", "125"])
+@pytest.mark.parametrize(
+    "words", ["Schalldämpfer DN 200", "Lüftungsgerät NW 500", "Waschmaschine", "", "NW 300", "125"]
+)
 async def test_what_nobody_sells_means_no_row(words: str) -> None:
     found = await meant(words)
 
