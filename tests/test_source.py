@@ -15,6 +15,7 @@ READS_THE_ENVIRONMENT = (
 )
 STARTS_PROGRAMS = (
     "annex",
+    "cli/stage.py",  # a demo has a node of its own
     "local",
     "store/upgrade.py",  # what changes schemas is large, and ends when the schema stands
     "workers.py",

@@ -49,6 +49,14 @@ def test_no_line_of_a_pdf_leaves_the_page() -> None:
     assert max(places) < float(only.mediabox.width)
 
 
+@pytest.mark.parametrize("before", range(70, 100))
+def test_a_word_in_bold_goes_to_the_next_line_as_a_whole(before: int) -> None:
+    made = pdf.made(Document(markdown=f"{'i' * before}. **Gültigkeitsdauer bis** morgen, **und** _weiter_."))
+
+    (only,) = PdfReader(BytesIO(made.data)).pages
+    assert "Gültigkeitsdauer bis" in only.extract_text()
+
+
 def test_a_long_table_begins_each_page_with_its_head() -> None:
     rows = tuple({"Nummer": number, "Text": f"Zeile {number}"} for number in range(200))
 

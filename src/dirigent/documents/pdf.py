@@ -290,7 +290,15 @@ class _Page(FPDF):
             self.set_text_color(INK)
         else:
             self._look(style, size, self.style.colour if run.link else INK)
-        self.write(_LINE, self._known(run.text), run.link)
+        text = self._known(run.text)
+        word = text.partition(" ")[0]
+        if (
+            word
+            and self.get_x() > self.l_margin
+            and self.get_x() + self.get_string_width(word) > self.w - self.r_margin
+        ):
+            self.ln(_LINE)  # the library would break a word that begins where there is no room for it
+        self.write(_LINE, text, run.link)
 
     def _list(self, listing: Listing) -> None:
         number = listing.start
