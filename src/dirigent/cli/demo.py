@@ -111,7 +111,8 @@ async def _played(
 
 
 async def _case(case: Case, stage: Stage, out: Path, console: Console, *, ask_me: bool) -> dict[str, Any]:
-    began, decided = monotonic(), []
+    began = monotonic()
+    decided: list[dict[str, Any]] = []
     console.print(f"\n[bold]{escape(case.name)}[/] [dim]asks {escape(case.model)}[/]")
     headers = {
         "idempotency-key": f"demo-{case.name}-{token_hex(6)}",
@@ -153,7 +154,7 @@ async def _case(case: Case, stage: Stage, out: Path, console: Console, *, ask_me
 
 def _ended(case: Case, status: str, decided: list[Any], began: float, **more: Any) -> dict[str, Any]:
     seconds = round(monotonic() - began, 1)
-    empty = {"run": None, "cost": None, "documents": []}
+    empty: dict[str, Any] = {"run": None, "cost": None, "documents": []}
     return {"case": case.name, "status": status, "decisions": decided, "seconds": seconds, **empty, **more}
 
 
