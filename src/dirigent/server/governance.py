@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from hmac import compare_digest
 from time import time
@@ -61,6 +62,7 @@ from dirigent.store.revisions import Publication, document_of, head, revision_li
 from dirigent.store.rights import rules_since
 from dirigent.store.runs import Runs
 from dirigent.store.schedules import Schedules
+from dirigent.store.vault import KeyLost
 from dirigent.store.walks import Walks
 from dirigent.telemetry.conventions import Answerer
 from dirigent.telemetry.metrics import Metrics
@@ -271,6 +273,8 @@ class Governance:
         self._conductor = conductor
         self._published = published
         self.rights.changed = partial(self._changed, gateway)
+        with suppress(KeyLost):  # a node without the keys serves all the same, and leaves runs to others
+            await asyncio.to_thread(self.archive.vault.open)
         await self.rights.start()
         await self.ledger.start()
         self._records.start()
