@@ -116,7 +116,7 @@ async def staged(
     providers: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[Stage]:
     """The use case with this writer, or the small model of this machine; `tables` are laid over its own."""
-    files = data / "sources" / "files"
+    files = data / "sources"
     files.mkdir(parents=True)
     for file in (FOLDER / name).glob("*.csv"):
         shutil.copy(file, files)

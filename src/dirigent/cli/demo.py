@@ -39,11 +39,18 @@ _LOOK = 2
     help="Where its documents go. [default: a folder of its name in the data folder]",
 )
 @click.option("--case", "only", multiple=True, help="Only the case of this name; may be given more than once.")
+@click.option("--all", "every", is_flag=True, help="Long cases too, such as everybody instead of two people.")
 @click.option("--ask", "ask_me", is_flag=True, help="Ask here what people have to decide, instead of approving it.")
 @data_option
 @json_option
 def demo(
-    name: str | None, out: Path | None, only: tuple[str, ...], ask_me: bool, data: Path | None, as_object: bool
+    name: str | None,
+    out: Path | None,
+    only: tuple[str, ...],
+    every: bool,
+    ask_me: bool,
+    data: Path | None,
+    as_object: bool,
 ) -> None:
     """Run the use case NAME from beginning to end, on sample data, and write its documents; without NAME list them all.
 
@@ -57,7 +64,7 @@ def demo(
     if name not in DEMOS:
         raise click.UsageError(f"there is no use case {name!r}: one of {', '.join(DEMOS)}")
     story = Story.of(name)
-    cases = [case for case in story.cases if not only or case.name in only]
+    cases = [case for case in story.cases if (case.name in only if only else every or case.usual)]
     if missing := set(only) - {case.name for case in story.cases}:
         known = ", ".join(case.name for case in story.cases)
         raise click.UsageError(f"{name} has no case {', '.join(sorted(missing))}; there are {known}")

@@ -41,6 +41,8 @@ class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     answer: Any = None
     """With `edit`: what is taken instead."""
     documents: bool = True
+    usual: bool = True
+    """Whether it is played where nobody asks for all cases, or for this one."""
 
     def given(self, story: Story) -> dict[str, Any]:
         """The input, with the files that it names: `{file: NAME}` as its content, `{text: NAME}` as its text."""
