@@ -18,7 +18,8 @@ SINGLE = [name for name in COMMANDS if not isinstance(main.commands[name], click
 
 
 def test_these_are_the_commands_that_are_no_operations() -> None:
-    assert SINGLE == ["ask", "check", "explain", "live", "models", "publish", "pull", "rollback", "serve", "try"]
+    expected = ["ask", "check", "demo", "explain", "live", "models", "publish", "pull", "rollback", "serve", "try"]
+    assert expected == SINGLE
 
 
 @pytest.mark.parametrize("name", SINGLE)

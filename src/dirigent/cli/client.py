@@ -15,7 +15,7 @@ from dirigent.core.ports import HttpAnswer, HttpCall, Origin, Timeouts
 from dirigent.net import HttpClient
 from dirigent.server.running import Running
 
-__all__ = ["Client", "NotRunning", "Refused", "connected", "governing", "is_running"]
+__all__ = ["Client", "NotRunning", "Refused", "accepted", "connected", "governing", "is_running"]
 
 _PATIENT = Timeouts(connect=5.0, first_byte=900.0, idle=900.0, total=3600.0)
 
@@ -94,6 +94,11 @@ class Client:
             return msgspec.json.decode(await answer.read())
         except msgspec.DecodeError:
             raise NotRunning(f"what answers at {self.running.address} is not Dirigent") from None
+
+
+def accepted(answer: HttpAnswer) -> bool:
+    """Whether the server has only taken the request on, and says where its answer will be found."""
+    return answer.status == 202
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from dirigent.cli.client import Client, Refused
+from dirigent.cli.client import Client, Refused, accepted
 from dirigent.cli.options import as_json, data_option, fail, json_option, settings_from
 from dirigent.cli.stage import Case, Stage, Story
 from dirigent.core.errors import DirigentError
@@ -140,7 +140,7 @@ async def _case(case: Case, stage: Stage, out: Path, console: Console, *, ask_me
                 return _ended(case, "failed", decided, began, reason=refused.message)
             run = answer.headers["x-dirigent-run"]
             whole = await answer.read()
-            if answer.status != 202:
+            if not accepted(answer):
                 break
             status.update(f"working … {monotonic() - began:.0f} s")
             for question in await stage.questions(run):

@@ -1,4 +1,7 @@
-"""What governs a node: its store, the rights and the ledger that follow it, and the control plane that changes it."""
+"""What governs a node: its store, the rights and the ledger that follow it, and the control plane that changes it.
+
+Longer than 400 lines, because it is the one list of what a worker opens and closes with its store, in their order.
+"""
 
 from __future__ import annotations
 
