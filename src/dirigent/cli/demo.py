@@ -14,6 +14,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 from rich.table import Table
 
 from dirigent.cli.client import Client, Refused, accepted
@@ -131,7 +132,7 @@ async def _case(case: Case, stage: Stage, out: Path, console: Console, *, ask_me
     }
     said = msgspec.json.encode(case.given(stage.story)).decode()
     body = {"model": case.model, "messages": [{"role": "user", "content": said}]}
-    with console.status("working …") as status:
+    with Status("working …", console=console) as shown:
         while True:
             try:
                 answer = await stage.caller.open("POST", "/v1/chat/completions", body, headers=tuple(headers.items()))
@@ -142,11 +143,11 @@ async def _case(case: Case, stage: Stage, out: Path, console: Console, *, ask_me
             whole = await answer.read()
             if not accepted(answer):
                 break
-            status.update(f"working … {monotonic() - began:.0f} s")
+            shown.update(f"working … {monotonic() - began:.0f} s")
             for question in await stage.questions(run):
-                status.stop()
+                shown.stop()
                 decided.append(await _decide(question, stage, case, console, ask_me=ask_me))
-                status.start()
+                shown.start()
     content = msgspec.json.decode(whole)["choices"][0]["message"]["content"]
     try:
         result = msgspec.json.decode(content)
