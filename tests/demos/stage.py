@@ -18,7 +18,7 @@ from dirigent.core.grants import Grant, Scope
 from dirigent.core.journal import Asked, Decided, Entry, StepEnded, Suspended, fold, joined, parted, read
 from dirigent.core.logbook import Logbook
 from dirigent.core.messages import Request
-from dirigent.core.ports import LocalModels
+from dirigent.core.ports import Embedder, Knowledge, LocalModels
 from dirigent.core.purposes import Purpose
 from dirigent.documents.room import Room
 from dirigent.local.kit import SMALL
@@ -114,10 +114,14 @@ async def staged(
     tables: Mapping[str, str] | None = None,
     models: Mapping[str, Any] | None = None,
     providers: Mapping[str, Any] | None = None,
+    sources: Mapping[str, Any] | None = None,
+    secrets: Mapping[str, str] | None = None,
+    embedder: Embedder | None = None,
+    knowledge: Knowledge | None = None,
 ) -> AsyncGenerator[Stage]:
     """The use case with this writer, or the small model of this machine; `tables` are laid over its own."""
     files = data / "sources"
-    files.mkdir(parents=True)
+    files.mkdir(parents=True, exist_ok=True)
     for file in (FOLDER / name).glob("*.csv"):
         shutil.copy(file, files)
     for file_name, text in (tables or {}).items():
@@ -130,9 +134,18 @@ async def staged(
     if writer is not None:
         document["models"]["writer"] = dict(writer)
     document["providers"] = {**document["providers"], **(providers or {})}
-    world, kept = World({"m": {"type": "echo"}}, local=local, kinds=(Recited,)), MemoryFiles()
+    document["sources"] = {**document.get("sources", {}), **(sources or {})}
+    world = World({"m": {"type": "echo"}}, local=local, kinds=(Recited,), secrets=secrets)
+    kept = MemoryFiles()
     opened, room = Sources(data / "sources"), Room(data / "documents")
-    world.ports = msgspec.structs.replace(world.ports, tables=opened, documents=room, files=kept)
+    world.ports = msgspec.structs.replace(
+        world.ports,
+        tables=opened,
+        documents=room,
+        files=kept,
+        embedder=embedder or world.ports.embedder,
+        knowledge=knowledge,
+    )
     try:
         world.catalog = world.published(document)
         yield Stage(name, world, kept)
