@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.postgres import a_server
+from tests.postgres import a_database, a_server
 
 # A deadline would measure the machine; a random failure would belong to whoever pushed last, not to whoever caused it.
 settings.register_profile("test", deadline=None, derandomize=True)
@@ -33,3 +33,10 @@ def postgres(testrun_uid: str) -> Iterator[str]:
     """The address of a PostgreSQL server that lives as long as the tests; `a_database` makes room in it."""
     with a_server(testrun_uid) as address:
         yield address
+
+
+@pytest.fixture
+def fresh_postgres(postgres: str) -> Iterator[str]:
+    """The address of an empty PostgreSQL database."""
+    with a_database(postgres) as found:
+        yield found

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from threading import Event
 
 __all__ = ["listening", "run_workers"]
@@ -16,7 +17,7 @@ __all__ = ["listening", "run_workers"]
 _log = logging.getLogger("dirigent.workers")
 _LOOK_EVERY = 0.1
 _TOO_SOON = 2.0
-"""Seconds of life below which an end counts as a failed start."""
+"""Seconds of life below which an end counts as a failed start, even of a worker that had answered."""
 _MOST_FAILED_STARTS = 5
 _LONGEST_PAUSE = 5.0
 _BACKLOG = 2048
@@ -90,6 +91,7 @@ class _Parent:
         for place, child in self._children.items():
             if child is not None and (code := child.process.poll()) is not None:
                 self._children[place] = None
+                child.answers()  # it may have done so since somebody looked
                 child.tie.close()
                 self._bury(child, code)
         for place, child in self._children.items():
@@ -100,7 +102,9 @@ class _Parent:
 
     def _bury(self, child: _Child, code: int) -> None:
         lived = time.monotonic() - child.born
-        self._failed_starts = self._failed_starts + 1 if lived < _TOO_SOON else 0
+        # How long a start takes is the machine's business: one that never answered has failed, however long it lived.
+        failed = not child.answered or lived < _TOO_SOON
+        self._failed_starts = self._failed_starts + 1 if failed else 0
         pause = min(_LONGEST_PAUSE, 0.1 * 2**self._failed_starts) if self._failed_starts else 0.0
         self._next_start = time.monotonic() + pause
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
@@ -110,6 +114,7 @@ class _Parent:
 class _Child:
     def __init__(self, command: Sequence[str], listener: int) -> None:
         self.born = time.monotonic()
+        self.answered = False
         self.tie, theirs = socket.socketpair()
         self.tie.settimeout(0)
         with theirs:
@@ -123,11 +128,11 @@ class _Child:
             )
 
     def answers(self) -> bool:
-        """Whether it has said that it answers; true once only."""
-        try:
-            return bool(self.tie.recv(1))
-        except BlockingIOError:
-            return False
+        """Whether it has said that it answers."""
+        if not self.answered:
+            with suppress(OSError):
+                self.answered = bool(self.tie.recv(1))
+        return self.answered
 
 
 def _await_end(running: Iterable[_Child]) -> None:

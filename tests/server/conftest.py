@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.store.conftest import fresh_postgres, url
+from tests.store.conftest import url
 
-__all__ = ["fresh_postgres", "url"]
+__all__ = ["url"]

@@ -8,14 +8,6 @@ from pathlib import Path
 import pytest
 
 from dirigent.store import Database, upgrade
-from tests.postgres import a_database
-
-
-@pytest.fixture
-def fresh_postgres(postgres: str) -> Iterator[str]:
-    """The address of an empty PostgreSQL database."""
-    with a_database(postgres) as found:
-        yield found
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -262,7 +262,7 @@ async def test_a_worker_that_nobody_has_seen_for_its_life_is_presumed_to_have_sp
     await sleeper.tell()
 
     back = books.now(allowance)
-    assert dead == sleeper._holder
+    assert dead in (sleeper._holder, None)  # the other worker looks by itself, too, and may have been first
     assert (gone.booked, gone.presumed, gone.reserved) == (0, leased, 0)
     assert (back.booked, back.presumed, back.overrun) == (60, 0, 0)
     assert back.reserved <= leased - 60

@@ -11,6 +11,7 @@ from msgspec import Meta
 from dirigent.core.errors import Finding
 from dirigent.core.journal import Effect
 from dirigent.core.model import Survey
+from dirigent.models.filling import template_faults
 from dirigent.models.steps.step import Names, Place, Step
 
 __all__ = ["Classify"]
@@ -63,6 +64,7 @@ class Classify(Step, frozen=True, kw_only=True):
 
     def faults(self, survey: Survey, names: Names) -> Iterable[Finding]:
         """Labels whose examples say nothing, and a template that cannot be filled in."""
+        yield from template_faults(self.text, names, ("text",))
         for label, examples in self.labels.items():
             if not all(example.strip() for example in examples):
                 yield Finding(("labels", label), "an example is empty")
