@@ -29,6 +29,11 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 
 ALL = --extra local --extra office --extra otel --extra postgres --extra scale --extra speech
 
+# Where nothing may be written beside the sources, each start compiles them all anew: more than twice the work.
+unexport PYTHONDONTWRITEBYTECODE
+# What a server is made of, compiled once when it is installed: for those too who start it where nothing may be written.
+PREPARED = $(BIN)/python -c 'import dirigent.cli.serving'
+
 .DELETE_ON_ERROR:
 .PHONY: help run install test check weights compile bench conformance prove console docs schema listings domain lock clean
 
@@ -104,12 +109,14 @@ $(INSTALLED): $(LOCKS)/office.txt $(LOCKS)/build.txt pyproject.toml | $(BIN)/pyt
 	@echo "installing Dirigent with its embedded defaults into $(VENV) …"
 	@$(SYNC) $(LOCKS)/office.txt $(LOCKS)/build.txt
 	@$(EDITABLE)
+	@$(PREPARED)
 	@touch $@
 
 $(INSTALLED_DEV): $(LOCKS)/dev.txt $(LOCKS)/build.txt pyproject.toml | $(BIN)/python $(NEEDS_UV)
 	@echo "installing Dirigent and the developers' tools into $(VENV) …"
 	@$(SYNC) $(LOCKS)/dev.txt $(LOCKS)/build.txt
 	@$(EDITABLE)
+	@$(PREPARED)
 	@touch $@
 
 # An installation of its own and no editable one: whatever changes in src is compiled anew before it runs there. Only its

@@ -87,3 +87,11 @@ def test_a_variable_that_cannot_be_read_is_wrong_use(arguments: tuple[str, ...])
 
     assert told.status == 2
     assert "DIRIGENT_PORT is 'eighty', not a whole number from 0 to 65535" in told.err
+
+
+def test_garbage_is_looked_for_again_once_a_command_is_loaded() -> None:
+    program = "import gc; from dirigent.cli import main; main.loaded(); print(gc.isenabled())"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "True\n"

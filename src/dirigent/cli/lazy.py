@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
@@ -36,7 +37,7 @@ class Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in self.rows and cmd_name not in self.commands:
             row = self.rows[cmd_name]
-            self.commands[cmd_name] = row.taken(import_module(f"{__package__}.{row.module}"))
+            self.commands[cmd_name] = row.taken(_loaded(row.module))
         return super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -51,3 +52,14 @@ class Lazy(click.Group):
         for name in self.rows:
             self.get_command(context, name)
         return dict(sorted(self.commands.items()))
+
+
+def _loaded(module: str) -> ModuleType:
+    """A file of this folder. While it loads nothing is garbage, so nobody looks for any: a twelfth of a start."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return import_module(f"{__package__}.{module}")
+    finally:
+        if collects:
+            gc.enable()
