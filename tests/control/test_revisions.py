@@ -275,6 +275,23 @@ def test_an_alias_that_points_nowhere_is_refused(press: Office, order: dict[str,
     assert refused.value.param == field
 
 
+def test_no_model_is_published_under_the_name_of_an_alias_nor_brought_back(press: Office) -> None:
+    press.does("revisions.publish", document=changed(chat=deployment("gpt-5")))
+    press.does("revisions.publish", document=BASE)
+    press.does("aliases.set", name="chat", model="premium")
+
+    for operation, order in (
+        ("revisions.publish", {"document": changed(chat=deployment("x"))}),
+        ("revisions.rollback", {}),
+    ):
+        with pytest.raises(InvalidConfiguration, match=r"models\.chat: there is an alias of this name") as refused:
+            press.does(operation, **order)
+        assert "'premium'" in refused.value.message
+        assert len(press.does("revisions.list").revisions) == 2
+    press.does("aliases.remove", name="chat")
+    assert press.does("revisions.rollback").number == 3
+
+
 def test_the_database_of_a_new_folder_has_no_revision(tmp_path: Path, press: Office) -> None:
     assert press.does("revisions.list").revisions == ()
     with pytest.raises(Unknown, match="nothing is published"):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dirigent.core.allotment import Allotment, Held
-from dirigent.core.allowances import Allowance, Charge, Unit
+from dirigent.core.allotment import Allotment, Allotments, Held
+from dirigent.core.allowances import Allowance, Charge, Unit, no_rates
 from dirigent.core.errors import BudgetExceeded, LimitExceeded, PriceUnknown
 from dirigent.core.usage import Money
 
@@ -183,3 +184,32 @@ def _id(place: int) -> str:
 
 def _worth(hold: Held) -> int:
     return hold.charge.money.nano if hold.charge.money is not None else 0
+
+
+def test_what_is_stopped_by_hand_is_stopped_for_runs_in_progress_and_these_are_known() -> None:
+    mine, of_model = budget(100), budget(100, id="a-model", level="model")
+    allotments = Allotments()
+    one = allotments.opened("run-1", (mine,), no_rates)
+    other = allotments.opened("run-2", (), no_rates)
+    part = one.within(Money(50, "EUR"))
+    other.hold((of_model,), euros(10), euros(10))
+
+    assert (allotments.running(mine.id), allotments.running(of_model.id)) == (["run-1"], ["run-2"])
+    allotments.learn([msgspec.structs.replace(each, stopped=True) for each in (mine, of_model)])
+    for refused in (one, part):
+        with pytest.raises(BudgetExceeded, match="stopped by hand"):
+            held(refused, 1)
+    with pytest.raises(BudgetExceeded, match="stopped by hand"):
+        other.hold((of_model,), euros(1), euros(1))
+    held(other, 1)  # which none of them counts
+    allotments.learn([mine])
+    assert held(part, 1).charge.money == Money(1, "EUR")
+
+
+def test_a_run_that_is_over_is_not_among_those_in_progress() -> None:
+    allotments = Allotments()
+    one = allotments.opened("run-1", (budget(100),), no_rates)
+
+    del one
+
+    assert allotments.running("a-money") == []

@@ -100,6 +100,25 @@ def test_a_budget_that_is_stopped_by_hand_cuts_a_running_stream_within_a_second(
     assert shown["held"] == "0"
 
 
+def test_a_budget_of_single_runs_that_is_stopped_by_hand_cuts_the_runs_that_have_it(company: Node) -> None:
+    key = new_key(company, "each")["key"]
+    budget = told(company, "budgets", "set", "--project", "each", "--limit", "1000", "--window", "run")
+    client = company.openai().with_options(api_key=key)
+    stream = client.chat.completions.create(
+        model="dear", messages=[{"role": "user", "content": "hi"}], stream=True, max_tokens=90
+    )
+    next(iter(stream))
+
+    told(company, "budgets", "stop", budget["id"])
+
+    with pytest.raises(Exception, match="stopped by hand"):
+        for _ in stream:
+            pass
+    assert asks(company, key).json["error"]["code"] == "budget_exceeded"
+    told(company, "budgets", "resume", budget["id"])
+    company.until(lambda: asks(company, key, max_tokens=5).status == 200, 5)
+
+
 def test_two_nodes_on_one_database_obey_the_same_rules(tmp_path: Path, vendor: Standing, postgres: str) -> None:
     with a_database(postgres) as url:
         shared = {"DIRIGENT_DATABASE": url}

@@ -183,6 +183,23 @@ def test_records_are_found_by_what_they_have(database: Database, which: Filter, 
     assert [kept.run for kept in runs(database, which)] == [served(number).run for number in numbers]
 
 
+def test_failures_are_found_however_few_they_are_among_the_others(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dirigent.store.records._LOOKED_THROUGH", 10)
+    refused = {"code": "busy", "status": 503}
+    keep(
+        database,
+        *(served(n, NOW + n * SECOND, **(refused if n in (1, 30) else {})) for n in range(200)),
+        served(500, NOW + 500 * SECOND, tenant="other", **refused),
+    )
+
+    for which in (Filter(failed=True), Filter(code="busy"), Filter(failed=True, model="auto")):
+        page = database.read(lambda connection, which=which: found(connection, "acme", which))  # type: ignore[misc]
+        assert [kept.run for kept in page.records] == [served(30).run, served(1).run]
+        assert page.before is None
+
+
 def test_where_few_match_the_next_page_goes_on_where_this_one_stopped(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,14 +385,15 @@ def test_records_are_forgotten_when_their_purpose_says_so(database: Database) ->
     assert [kept.run for kept in runs(database)] == [served(2).run, served(3).run]
     of_people = database.read(lambda connection: usage(connection, asked("key")))
     assert sum(row.requests for row in of_people) == 2
-    assert stretches(database) == 2
+    assert rows_of(database, "record_stretches") == 2
+    assert rows_of(database, "record_groups") == 2
     of_all = database.read(lambda connection: usage(connection, asked()))
     assert sum(row.requests for row in of_all) == 4004  # how many there were still stands, nobody's name does
     assert prune(database, NOW) == 0
 
 
-def stretches(database: Database) -> int:
-    count = "SELECT count(*) FROM record_stretches"
+def rows_of(database: Database, table: str) -> int:
+    count = f"SELECT count(*) FROM {table}"  # noqa: S608
     return int(database.read(lambda connection: connection.exec_driver_sql(count).scalar()) or 0)
 
 
@@ -446,3 +464,21 @@ def test_records_of_an_earlier_schema_are_found_by_their_keys_and_runs(database:
 
     assert [each.run for each in kept] == [served(number).run for number in (5, 3, 1)]
     assert found_again == kept[1]
+
+
+def test_records_come_back_from_an_earlier_schema_as_they_were(database: Database) -> None:
+    keep(
+        database,
+        served(1),
+        served(2, NOW + 1, code="busy", status=503, member="m-1", cost=None, streamed=True, deployment=None),
+        served(3, NOW + 2, project=None, key=None, purpose=None, transaction="order 7", route="the cheapest"),
+    )
+    before = runs(database)
+
+    migrate(database, "0011_knowledge")
+    migrate(database)
+
+    assert runs(database) == before
+    assert [kept.run for kept in runs(database, Filter(failed=True))] == [served(2).run]
+    keep(database, served(4, NOW + 3))
+    assert rows_of(database, "record_groups") == 3

@@ -77,6 +77,7 @@ class NodesListed(msgspec.Struct, frozen=True):
 @operation("aliases.set", permission="models.publish", changes=True)
 def set_alias(desk: Desk, order: AliasSet) -> AliasRow:
     """Lets a name point at a model, at a revision of it, or at two of them by shares."""
+    revisions.lock(desk.connection, desk.tenant)  # or a model of that name could be published in the meantime
     present = revisions.head(desk.connection, desk.tenant)
     if present is not None and order.name in _models(desk, present.revision):
         raise Invalid(f"name: there is a model called {order.name!r} already", param="name")

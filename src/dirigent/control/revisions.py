@@ -15,8 +15,8 @@ from dirigent.control.operation import operation
 from dirigent.control.restoring import restored, section
 from dirigent.core.canonical import plain, stored
 from dirigent.core.changes import changes
-from dirigent.core.errors import Invalid, InvalidConfiguration
-from dirigent.store import nodes, revisions
+from dirigent.core.errors import Finding, Invalid, InvalidConfiguration
+from dirigent.store import aliases, nodes, revisions
 from dirigent.store.database import Database
 from dirigent.store.revisions import Act, Publication
 
@@ -179,7 +179,7 @@ def diff(desk: Desk, order: RevisionsCompared) -> RevisionsDiffer:
 
 def _made_present(desk: Desk, document: dict[str, Any], act: Act, reason: str, words: str) -> Published:
     faults = desk.doors.publisher.faults(document)
-    if faults:
+    if faults := (*faults, *_names_of_aliases(desk, document)):
         raise InvalidConfiguration(faults)
     begun = time.monotonic()
     made = revisions.publish(
@@ -188,6 +188,15 @@ def _made_present(desk: Desk, document: dict[str, Any], act: Act, reason: str, w
     desk.note(f"revision:{made.revision}", words, number=made.number, parent=made.parent)
     desk.afterwards(partial(_followed, tenant=desk.tenant, made=made, begun=begun))
     return _told(made, (), (), begun)  # what a desk gives that does nothing afterwards
+
+
+def _names_of_aliases(desk: Desk, document: Mapping[str, Any]) -> Iterator[Finding]:
+    """The models that would be called as an alias is: whom a caller means by such a name, nobody could say."""
+    models = section(document, "models")
+    for alias in aliases.aliases(desk.connection, desk.tenant):
+        if alias.name in models:
+            words = f"there is an alias of this name, which points at {alias.model!r}: remove it first, or rename one"
+            yield Finding(("models", alias.name), words)
 
 
 def _followed(database: Database, *, tenant: str, made: Publication, begun: float) -> Published:

@@ -5,13 +5,14 @@ It lives in memory, with the run: nothing else counts against it, so nobody has 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from weakref import WeakSet
 
 from dirigent.core.allowances import Allowance, Charge, Rates, amount_of, no_price, no_rates, reduced, stop
 from dirigent.core.errors import BudgetExceeded, Denied, LimitExceeded
 from dirigent.core.usage import Money
 
-__all__ = ["Allotment", "Held"]
+__all__ = ["Allotment", "Allotments", "Held"]
 
 
 class Allotment:
@@ -20,7 +21,7 @@ class Allotment:
     What is used here is used of the `outer` allotment too, so a part never gets more than the whole has left.
     """
 
-    __slots__ = ("_rates", "allowances", "outer", "run", "used")
+    __slots__ = ("__weakref__", "_rates", "_stopped", "allowances", "outer", "run", "used")
 
     def __init__(
         self,
@@ -30,13 +31,16 @@ class Allotment:
         *,
         rates: Rates = no_rates,
         used: Mapping[str, int] = {},
+        stopped: Collection[str] = (),
     ) -> None:
+        """`stopped` are the ids of allowances that somebody has stopped by now, whatever they say themselves."""
         self.run = run
         self.allowances = tuple(allowances)
         self.outer = outer
         self.used = dict(used)
         """What is held and spent of each, by its id and in its own unit; for whoever goes on with the run."""
         self._rates = rates
+        self._stopped = stopped
 
     def within(self, money: Money) -> Allotment:
         """A part of this one, which may spend so much and no more than is left here."""
@@ -72,7 +76,7 @@ class Allotment:
         for part in self._parts():
             allowances = part.allowances if part.outer is not None else (*part.allowances, *of_model)
             for allowance in allowances:
-                if allowance.stopped:
+                if allowance.stopped or allowance.id in part._stopped:  # noqa: SLF001  it is one of us
                     raise stop(allowance)
                 left = allowance.most - part.used.get(allowance.id, 0)
                 charge = self._fitting(allowance, left, charge, least)
@@ -98,6 +102,36 @@ class Allotment:
         while part is not None:
             yield part
             part = part.outer
+
+
+class Allotments:
+    """What runs in progress have for themselves, and which of it somebody has stopped since they began."""
+
+    __slots__ = ("_open", "_stopped")
+
+    def __init__(self) -> None:
+        self._open: WeakSet[Allotment] = WeakSet()
+        self._stopped: set[str] = set()
+
+    def opened(self, run: str, allowances: Sequence[Allowance], rates: Rates) -> Allotment:
+        """What a run that begins now has for itself."""
+        allotment = Allotment(run, allowances, rates=rates, stopped=self._stopped)
+        self._open.add(allotment)
+        return allotment
+
+    def learn(self, allowances: Sequence[Allowance]) -> None:
+        """From now on these are stopped and no others, for runs too that began before."""
+        stopped = {each.id for each in allowances if each.stopped and each.window == "run"}
+        self._stopped &= stopped  # the same set, which runs in progress look into
+        self._stopped |= stopped
+
+    def running(self, allowance: str) -> Sequence[str]:
+        """The runs in progress that have something of it, or have spent some."""
+        return sorted(
+            each.run
+            for each in list(self._open)
+            if allowance in each.used or any(one.id == allowance for one in each.allowances)
+        )
 
 
 class Held:

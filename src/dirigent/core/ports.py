@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
+from dirigent.core.allotment import Allotments
 from dirigent.core.allowances import Allowance, Charge, Rates, no_rates
 from dirigent.core.documents import Document, DocumentFormat, Extract, Made, ReadLimits
 from dirigent.core.errors import Failed
@@ -822,6 +823,8 @@ class Ports(msgspec.Struct, frozen=True):
     """None where nothing of what is asked and answered is kept."""
     rates: Rates = no_rates
     """What currencies are worth, for what is counted with a run."""
+    allotments: Allotments = msgspec.field(default_factory=Allotments)
+    """What runs in progress have for themselves."""
     tables: Tables | None = None
     """None where no tables can be asked."""
     documents: Documents | None = None

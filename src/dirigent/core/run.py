@@ -349,7 +349,9 @@ class Run:
         """Whether somebody else steps in if this one fails: then there is no use in trying again."""
         self.insists = False
         """Whether it has to be this one: then it is asked even while it rests and another request is trying it."""
-        self.allotment: Allotment | None = Allotment(id, grant.per_run, rates=ports.rates) if grant.allots else None
+        self.allotment: Allotment | None = (
+            ports.allotments.opened(id, grant.per_run, ports.rates) if grant.allots else None
+        )
         """What it may use up by itself; None where nothing bounds that."""
         self.asker: Run | None = None
         """On behalf of which model's run this one asks."""

@@ -379,9 +379,13 @@ class Governance:
         gateway.admit(Keys(self.rights))
         allowances = [rule.allowance for rule in rules.allowances if not rule.removed]
         self.ledger.learn(allowances)
+        of_runs = None if self._conductor is None else self._conductor.ports.allotments
+        if of_runs is not None:
+            of_runs.learn(allowances)
         for allowance in allowances:
             if allowance.stopped:
-                for run in self.ledger.running(allowance.id):
+                alone = () if of_runs is None else of_runs.running(allowance.id)
+                for run in (*self.ledger.running(allowance.id), *alone):
                     gateway.cut(run, stop(allowance))
                     self._end_run(run, stop(allowance).message)
 

@@ -1,5 +1,7 @@
 """How records are written: a row for each, its names as numbers, and counted in the sums in the same transaction.
 
+What several records have in common stands in a group: these need not be told apart by anything but the group's number.
+
 A node writes each of its requests down, so this is a good part of what a request costs: what requests have in common is
 looked up once for all of them.
 """
@@ -13,13 +15,13 @@ from sqlalchemy import Connection, text
 
 from dirigent.core.observations import Served
 from dirigent.store.rows import put
-from dirigent.store.usage import EPOCH, add, place_at
+from dirigent.store.usage import DAY, EPOCH, add, place_at
 from dirigent.store.words import kept
 
-__all__ = ["ESTIMATED", "STREAMED", "STRETCH", "packed", "unpacked", "write"]
+__all__ = ["ESTIMATED", "FAILED", "STREAMED", "STRETCH", "packed", "unpacked", "write"]
 
-STREAMED, ESTIMATED = 1, 2
-"""Flags of a record."""
+STREAMED, ESTIMATED, FAILED = 1, 2, 4
+"""Flags of a record; whoever failed has an index, so its flag is larger than all others together."""
 STRETCH = 600_000
 """Milliseconds of each stretch of time of which is known which keys have records in it."""
 _RUN = "run-"
@@ -33,10 +35,15 @@ _LOCK = 0x_D1_71_6E_06
 _Words = tuple[str | None, ...]
 """Tenant, project, purpose, key, member, path, model, deployment, revision, code and currency."""
 _COLUMNS = (
-    *("tenant", "id", "run", "project", "purpose", "key", "member", "path", "model", "deployment", "revision"),
-    *("status", "code", "flags", "attempts", "input_tokens", "output_tokens", "cached_tokens", "reasoning_tokens"),
-    *("cost", "currency", "duration", "first_token", "transaction_id", "request", "route"),
+    *("tenant", "id", "run", "group_id", "flags", "attempts", "input_tokens", "output_tokens", "cached_tokens"),
+    *("reasoning_tokens", "cost", "duration", "first_token", "transaction_id", "request", "route"),
 )
+_GROUPED = (
+    *("tenant", "project", "purpose", "key", "member", "path", "model", "deployment", "revision", "code"),
+    *("currency", "status"),
+)
+_GROUPS_AT_ONCE = 400
+_MARKS = {"sqlite": "?", "postgresql": "%s"}
 
 
 def write(connection: Connection, served: Sequence[Served]) -> None:
@@ -59,11 +66,12 @@ def write(connection: Connection, served: Sequence[Served]) -> None:
     ids = kept(connection, {word for words in alike for word in words if word is not None})
     known = {tuple(ids[word] if word is not None else 0 for word in words): each for words, each in alike.items()}
     taken = _taken(connection, known)
+    groups = _groups(connection, known)
     rows: list[tuple[Any, ...]] = []
     stretches: set[tuple[int, int, int, int]] = set()
     for numbers, several in known.items():
         tenant, purpose, key = numbers[0], numbers[2], numbers[3]
-        for place, row in _rows(numbers, several, taken[tenant]):
+        for place, row in _rows(numbers, several, taken[tenant], groups):
             rows.append(row)
             if key:
                 at = place // 256 + EPOCH
@@ -108,13 +116,50 @@ def _taken(connection: Connection, known: Mapping[tuple[int, ...], Sequence[Serv
     }
 
 
+def _groups(connection: Connection, known: Mapping[tuple[int, ...], Sequence[Served]]) -> dict[tuple[int, ...], int]:
+    """The numbers of the groups of these records, by what they have in common; new ones get one."""
+    latest: dict[tuple[int, ...], int] = {}
+    for numbers, several in known.items():
+        for each in several:
+            group = (*numbers, each.status)
+            at = int(each.at * 1000)
+            latest[group] = max(latest.get(group, 0), at - at % DAY)
+    wanted = sorted(latest)  # in one order, so that neighbours in the index follow each other
+    found = _found(connection, wanted)
+    put(
+        connection,
+        "record_groups",
+        (*_GROUPED, "latest"),
+        [(*group, latest[group]) for group in wanted if group not in found or found[group][1] < latest[group]],
+        f"ON CONFLICT ({', '.join(_GROUPED)}) DO UPDATE SET latest = excluded.latest",
+    )
+    found |= _found(connection, [group for group in wanted if group not in found])
+    return {group: number for group, (number, _) in found.items()}
+
+
+def _found(connection: Connection, groups: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, int]]:
+    """The number of each of these groups that there is, and the day of its latest record."""
+    found: dict[tuple[int, ...], tuple[int, int]] = {}
+    mark = f"({', '.join(_MARKS[connection.dialect.name] for _ in _GROUPED)})"
+    equal = " AND ".join(f"g.{name} = wanted.{name}" for name in _GROUPED)
+    for start in range(0, len(groups), _GROUPS_AT_ONCE):
+        some = groups[start : start + _GROUPS_AT_ONCE]
+        values = tuple(each for group in some for each in group)
+        said = (
+            f"WITH wanted ({', '.join(_GROUPED)}) AS (VALUES {', '.join(mark for _ in some)})"  # noqa: S608  marks
+            f" SELECT g.id, g.latest, {', '.join(f'g.{name}' for name in _GROUPED)}"
+            f" FROM wanted JOIN record_groups g ON {equal}"
+        )
+        for number, day, *numbers in connection.exec_driver_sql(said, values):
+            found[tuple(numbers)] = number, day
+    return found
+
+
 def _rows(
-    numbers: tuple[int, ...], several: Sequence[Served], taken: set[int]
+    numbers: tuple[int, ...], several: Sequence[Served], taken: set[int], groups: Mapping[tuple[int, ...], int]
 ) -> Sequence[tuple[int, tuple[Any, ...]]]:
     """A row for each record, and its place: its millisecond's first one that no other record has."""
-    tenant, project, purpose, key, member, path, model, deployment, revision, code, currency = (
-        number or None for number in numbers
-    )
+    tenant, code = numbers[0], numbers[9]
     rows = []
     for each in several:
         place = place_at(int(each.at * 1000))
@@ -123,10 +168,10 @@ def _rows(
         taken.add(place)
         run, first, route, cost = each.run, each.first_token, each.route, each.cost
         rows.append((place, (
-            tenant, place, packed(run), project, purpose, key, member, path, model, deployment, revision,
-            each.status, code, STREAMED * each.streamed + ESTIMATED * each.estimated, each.attempts,
+            tenant, place, packed(run), groups[(*numbers, each.status)],
+            STREAMED * each.streamed + ESTIMATED * each.estimated + (FAILED if code else 0), each.attempts,
             each.input_tokens, each.output_tokens, each.cached_tokens or None, each.reasoning_tokens or None,
-            cost.nano if cost is not None else None, currency,
+            cost.nano if cost is not None else None,
             round(each.seconds * 1000), round(first * 1000) if first is not None else None,
             each.transaction, each.request if each.request != run else None,
             route[:_LONGEST_ROUTE] if route is not None else None,

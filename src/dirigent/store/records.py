@@ -22,7 +22,7 @@ from dirigent.store.database import Database, DatabaseGone
 from dirigent.store.outbox import Outbox
 from dirigent.store.people import tenants
 from dirigent.store.purposes import purposes
-from dirigent.store.recording import ESTIMATED, STREAMED, STRETCH, packed, unpacked, write
+from dirigent.store.recording import ESTIMATED, FAILED, STREAMED, STRETCH, packed, unpacked, write
 from dirigent.store.usage import DAY, EPOCH, place_at, prune_rollups
 from dirigent.store.words import ids_of, words_of
 
@@ -41,6 +41,8 @@ __all__ = [
 
 _log = logging.getLogger("dirigent.records")
 _PARTS = ("project", "purpose", "key", "member", "path", "model", "deployment", "revision", "code")
+_WHOLE = ", ".join(("r.*", *(f"g.{name}" for name in (*_PARTS, "currency", "status"))))
+"""A record with what its group says."""
 _LOOKED_THROUGH = 200_000
 """Records that one page looks at, at most; where few of them match, the next page goes on from there."""
 _FIRST_LOOK = 2_000
@@ -118,7 +120,9 @@ class Page(msgspec.Struct, frozen=True):
 def record_of(connection: Connection, tenant: str, run: str) -> Kept | None:
     """The record of a run of this tenant."""
     rows = connection.execute(
-        text("""SELECT * FROM records WHERE substr(run, 1, 3) = :head AND run = :run AND tenant = :tenant"""),
+        text(f"""
+            SELECT {_WHOLE} FROM records r JOIN record_groups g ON g.id = r.group_id
+            WHERE substr(r.run, 1, 3) = :head AND r.run = :run AND r.tenant = :tenant"""),  # noqa: S608
         {"run": packed(run), "head": packed(run)[:3], "tenant": _number(connection, tenant)},
     ).all()
     return next(iter(_kept_rows(connection, rows)), None)
@@ -139,27 +143,29 @@ def found(connection: Connection, tenant: str, which: Filter, *, before: int | N
     if any(word not in ids for word in named.values()):
         return Page((), None)
     values |= {part: ids[word] for part, word in named.items()}
-    compared = [f"{part} = :{part}" for part in named]
+    compared = []
+    if named:
+        alike = " AND ".join(f"{part} = :{part}" for part in named)
+        compared.append(f"group_id IN (SELECT id FROM record_groups WHERE tenant = :tenant AND {alike})")  # noqa: S608
     if which.failed is not None:
-        compared.append("code IS NOT NULL" if which.failed else "code IS NULL")
-    source = "tenant = :tenant AND id < :before AND id >= :since"
+        compared.append(f"flags >= {FAILED}" if which.failed else f"flags < {FAILED}")
+    source = "records WHERE tenant = :tenant AND id < :before AND id >= :since"
     if which.transaction is not None:  # what is looked up by an index narrows what is looked through
         source += " AND transaction_id = :transaction"
         values["transaction"] = which.transaction
     elif which.key is not None:
         return _of_key(connection, compared, values, limit)
+    elif which.failed or which.code is not None:
+        source += f" AND flags >= {FAILED}"
+        if connection.dialect.name == "sqlite":  # which would rather look through them all
+            source = source.replace("records", "records INDEXED BY records_failed", 1)
     rows: Sequence[Row[Any]] = []
+    looked, lowest = 0, None
     for most in (_FIRST_LOOK, _LOOKED_THROUGH) if compared else (limit,):
-        rows = _looked_through(connection, source, compared, values | {"limit": limit, "most": most})
+        looked, lowest, rows = _looked_through(connection, source, compared, values | {"limit": limit, "most": most})
         if len(rows) == limit:
             return Page(tuple(_kept_rows(connection, rows)), rows[-1].id)
-    if not compared:
-        return Page(tuple(_kept_rows(connection, rows)), None)
-    last = connection.execute(
-        text(f"SELECT id FROM records WHERE {source} ORDER BY id DESC LIMIT 1 OFFSET :skipped"),  # noqa: S608
-        values | {"skipped": _LOOKED_THROUGH - 1},
-    ).scalar()
-    return Page(tuple(_kept_rows(connection, rows)), last)
+    return Page(tuple(_kept_rows(connection, rows)), lowest if compared and looked == _LOOKED_THROUGH else None)
 
 
 def latest_places(connection: Connection, tenant: str, behind: int, limit: int) -> Sequence[int]:
@@ -184,26 +190,23 @@ def at_places(connection: Connection, tenant: str, places: Sequence[int]) -> Seq
     return _kept_rows(connection, rows)
 
 
-_AT_PLACES = text("""SELECT * FROM records WHERE tenant = :tenant AND id IN :ids ORDER BY id""").bindparams(
-    bindparam("ids", expanding=True)
-)
+_AT_PLACES = text(f"""
+    SELECT {_WHOLE} FROM records r JOIN record_groups g ON g.id = r.group_id
+    WHERE r.tenant = :tenant AND r.id IN :ids ORDER BY r.id""").bindparams(bindparam("ids", expanding=True))  # noqa: S608
 
 
 def _of_key(connection: Connection, compared: Sequence[str], values: Mapping[str, Any], limit: int) -> Page:
     """The latest records of a key, looked for in those stretches of time alone in which it has some."""
     rows: list[Row[Any]] = []
-    left, source = _LOOKED_THROUGH, "tenant = :tenant AND id < :last AND id >= :first"
+    left, source = _LOOKED_THROUGH, "records WHERE tenant = :tenant AND id < :last AND id >= :first"
     for first, last in _spans(connection, values):
         bounds = {"first": max(first, values["since"]), "last": min(last, values["before"]), "most": left}
-        rows += _looked_through(connection, source, compared, {**values, **bounds, "limit": limit - len(rows)})
+        looked, lowest, more = _looked_through(
+            connection, source, compared, {**values, **bounds, "limit": limit - len(rows)}
+        )
+        rows += more
         if len(rows) == limit:
             return Page(tuple(_kept_rows(connection, rows)), rows[-1].id)
-        looked, lowest = connection.execute(
-            text(f"""
-                SELECT count(*), min(id)
-                FROM (SELECT id FROM records WHERE {source} ORDER BY id DESC LIMIT :most) AS latest"""),  # noqa: S608
-            {**values, **bounds},
-        ).one()
         left -= looked
         if left <= 0:
             return Page(tuple(_kept_rows(connection, rows)), lowest)
@@ -240,16 +243,31 @@ _STRETCHES = text("""
 
 def _looked_through(
     connection: Connection, source: str, compared: Sequence[str], values: Mapping[str, Any]
-) -> Sequence[Row[Any]]:
-    """Of the latest so many records of a source, the latest few for which all comparisons hold."""
-    return connection.execute(
-        # every word of the statement stands in this file: what callers say comes in as values alone
+) -> tuple[int, int | None, Sequence[Row[Any]]]:
+    """Of the latest so many records of a source, the latest few for which all comparisons hold.
+
+    Before them stands how many were looked through at most, and the lowest place among those.
+    """
+    # every word of the statements stands in this file: what callers say comes in as values alone
+    looked, lowest = connection.execute(
         text(f"""
-            SELECT * FROM (SELECT * FROM records WHERE {source} ORDER BY id DESC LIMIT :most) AS latest
-            WHERE {" AND ".join(compared or ("1 = 1",))}
-            ORDER BY id DESC LIMIT :limit"""),  # noqa: S608
+            SELECT count(*), min(id)
+            FROM (SELECT id FROM {source} ORDER BY id DESC LIMIT :most) AS latest"""),  # noqa: S608
         values,
+    ).one()
+    if not looked:
+        return 0, None, ()
+    rows = connection.execute(  # which ends at the last one that is wanted, however many there are
+        text(f"""
+            SELECT {_WHOLE}
+            FROM (
+                SELECT * FROM {" AND ".join((source, "id >= :lowest", *compared))}
+                ORDER BY id DESC LIMIT :limit
+            ) AS r JOIN record_groups g ON g.id = r.group_id
+            ORDER BY r.id DESC"""),  # noqa: S608
+        {**values, "lowest": lowest},
     ).all()
+    return looked, lowest, rows
 
 
 def _number(connection: Connection, tenant: str) -> int:
@@ -348,7 +366,8 @@ def _forget(connection: Connection, values: Mapping[str, Any]) -> int:
         connection.execute(
             text("""
             SELECT id FROM records
-            WHERE tenant = :tenant AND id < :before AND coalesce(purpose, 0) = :purpose
+            WHERE tenant = :tenant AND id < :before
+              AND group_id IN (SELECT id FROM record_groups WHERE tenant = :tenant AND purpose = :purpose)
             ORDER BY id LIMIT :many"""),
             values,
         )
@@ -369,6 +388,8 @@ def _forget_people(connection: Connection, values: Mapping[str, Any]) -> None:
     for statement in (
         "DELETE FROM usage_people WHERE tenant = :tenant AND starts < :day AND purpose = :purpose",
         "DELETE FROM record_stretches WHERE tenant = :tenant AND starts <= :stretch AND purpose = :purpose",
+        # a day later, when nobody who is writing can still mean it
+        f"DELETE FROM record_groups WHERE tenant = :tenant AND latest < :day - {DAY} AND purpose = :purpose",  # noqa: S608
     ):
         connection.execute(text(statement), values)
 

@@ -278,11 +278,14 @@ def latency(connection: Connection, question: Question) -> Sequence[Percentiles]
         text(f"SELECT {', '.join((*columns, 'latency', 'first_token'))} FROM ({source}) AS part WHERE 1 = 1 {where}"),  # noqa: S608
         values | filters | {"tenant": _tenant(connection, question.tenant)},
     ).all()
-    sketches: dict[tuple[Any, ...], tuple[Sketch, Sketch]] = {}
+    written: dict[tuple[Any, ...], tuple[list[str], list[str]]] = {}
     for *parts, durations, firsts in rows:
-        both = sketches.setdefault(tuple(parts), (Sketch(), Sketch()))
-        both[0].take(Sketch.read(durations))
-        both[1].take(Sketch.read(firsts))
+        both = written.setdefault(tuple(parts), ([], []))
+        both[0].append(durations)
+        both[1].append(firsts)
+    sketches = {
+        parts: (Sketch.together(durations), Sketch.together(firsts)) for parts, (durations, firsts) in written.items()
+    }
     words = words_of(connection, _ids_in(rows, by))
     found = [
         Percentiles(
@@ -374,17 +377,15 @@ def _of_records(since: int, until: int) -> tuple[str, dict[str, Any]]:
 
 
 _RECORDS = """
-    SELECT id / 256 + :epoch AS starts, transaction_id,
-           coalesce(key, 0) AS key, coalesce(member, 0) AS member, coalesce(project, 0) AS project,
-           coalesce(purpose, 0) AS purpose, coalesce(model, 0) AS model, coalesce(deployment, 0) AS deployment,
-           coalesce(code, 0) AS code, coalesce(currency, 0) AS currency, 1 AS requests,
+    SELECT r.id / 256 + :epoch AS starts, transaction_id,
+           key, member, project, purpose, model, deployment, code, currency, 1 AS requests,
            coalesce(input_tokens, 0) AS input_tokens, coalesce(output_tokens, 0) AS output_tokens,
            coalesce(cached_tokens, 0) AS cached_tokens, coalesce(reasoning_tokens, 0) AS reasoning_tokens,
            coalesce(cost, 0) AS cost,
            CASE WHEN cost IS NULL AND (input_tokens IS NOT NULL OR output_tokens IS NOT NULL) THEN 1 ELSE 0 END
                AS unpriced
-    FROM records
-    WHERE tenant = :tenant AND transaction_id IS NOT NULL AND id >= :since AND id < :until"""
+    FROM records r JOIN record_groups g ON g.id = r.group_id
+    WHERE r.tenant = :tenant AND transaction_id IS NOT NULL AND r.id >= :since AND r.id < :until"""
 
 EPOCH = 1_767_225_600_000
 """The beginning of 2026: places count from here, so that for many years they fit into six bytes."""

@@ -1,23 +1,41 @@
 """What runs did: one small row for each, and their sums by minute, hour and day.
 
-A record holds numbers alone: names stand once in `record_words`. Both of its key's parts sort a tenant's records by
-when they ended, so that a list of the latest reads nothing else. Each further index would be a quarter of a record: so
-runs are found by the first bytes of their ids, and a key's records by the stretches of time in which it has some.
+A record holds numbers alone: names stand once in `record_words`, and those that many records have in common stand
+together in `record_groups`, so that one small number names a dozen of them. Both parts of its key sort a tenant's
+records by when they ended, so that a list of the latest reads nothing else. Each further index would be a quarter of a
+record: so runs are found by the first bytes of their ids, a key's records by the stretches of time in which it has
+some, and only failures, which are few, have an index of their own.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text, UniqueConstraint, text
 
 from dirigent.store.schema.tables import metadata
 
-__all__ = ["record_stretches", "record_words", "records", "usage_people", "usage_rollups"]
+__all__ = ["record_groups", "record_stretches", "record_words", "records", "usage_people", "usage_rollups"]
 
 record_words = Table(
     "record_words",
     metadata,
     Column("id", Integer, primary_key=True),
     Column("word", Text, nullable=False, unique=True),
+)
+
+_IN_COMMON = (
+    *("tenant", "project", "purpose", "key", "member", "path", "model", "deployment", "revision"),
+    *("code", "currency", "status"),
+)
+
+record_groups = Table(
+    "record_groups",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # Numbers of words, 0 for none; the status is itself.
+    *(Column(name, Integer, nullable=False) for name in _IN_COMMON),
+    # When the day began, in UTC, of the latest record: who has none any more is forgotten.
+    Column("latest", BigInteger, nullable=False),
+    UniqueConstraint(*_IN_COMMON),
 )
 
 records = Table(
@@ -27,16 +45,8 @@ records = Table(
     # When it ended, and 256 places in each millisecond: see store/records.py.
     Column("id", BigInteger, primary_key=True, autoincrement=False),
     Column("run", LargeBinary, nullable=False),
-    Column("project", Integer),
-    Column("purpose", Integer),
-    Column("key", Integer),
-    Column("member", Integer),
-    Column("path", Integer),
-    Column("model", Integer),
-    Column("deployment", Integer),
-    Column("revision", Integer),
-    Column("status", Integer, nullable=False),
-    Column("code", Integer),
+    Column("group_id", Integer, nullable=False),
+    # See store/recording.py.
     Column("flags", Integer, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("input_tokens", BigInteger),
@@ -44,7 +54,6 @@ records = Table(
     Column("cached_tokens", BigInteger),
     Column("reasoning_tokens", BigInteger),
     Column("cost", BigInteger),
-    Column("currency", Integer),
     Column("duration", BigInteger, nullable=False),
     Column("first_token", BigInteger),
     Column("transaction_id", Text),
@@ -61,6 +70,8 @@ Index(
     sqlite_where=_named,
     postgresql_where=_named,
 )
+_failed = text("flags >= 4")
+Index("records_failed", records.c.tenant, records.c.id, sqlite_where=_failed, postgresql_where=_failed)
 
 record_stretches = Table(
     "record_stretches",
