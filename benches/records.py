@@ -43,11 +43,12 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--postgres", action="store_true")
+    parser.add_argument("--at-once", type=int, default=_AT_ONCE, help="records in one transaction")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="records-"))
     try:
         with (_shared if given.postgres else _embedded)(folder) as database:
-            measured(database, given.rows)
+            measured(database, given.rows, given.at_once)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return 0
@@ -71,23 +72,28 @@ def _shared(folder: Path) -> Iterator[Database]:
     server.cleanup()
 
 
-def measured(database: Database, rows: int) -> None:
+def measured(database: Database, rows: int, at_once: int) -> None:
     """Writes so many records and asks about them."""
     now = int(time.time() * 1000)
-    seconds, last = _filled(database, rows, now)
+    seconds, last = _filled(database, rows, now, at_once)
     database.write(lambda connection: prune_rollups(connection, now))
     if not database.lite:
         _vacuumed(database)
     sizes = database.read(_sizes)
     taken = {name: _asked(database, question) for name, question in _questions(now, last).items()}
     kind = "SQLite" if database.lite else "PostgreSQL"
-    hot = sum(size for name, size in sizes.items() if name.startswith("records")) / rows
+    hot = sum(size for name, size in sizes.items() if name.startswith(("records", "record_groups"))) / rows
     note(
         f"records on {kind}",
         f"{rows:,} requests of {_DAYS} days by {_KEYS:,} keys, {_STREAMED:.0%} streamed, {_ROUTED:.0%} routed and"
-        f" {_CASES:.0%} with a business case, written {_AT_ONCE:,} at a time by what nodes write them with; each"
+        f" {_CASES:.0%} with a business case, written {at_once:,} at a time by what nodes write them with; each"
         f" question asked {_ASKED} times",
-        Figure("a record and its places in indexes", round(hot, 1), "bytes", _HOT if database.lite else None),
+        Figure(
+            "a record, its share of a group and its places in indexes",
+            round(hot, 1),
+            "bytes",
+            _HOT if database.lite else None,
+        ),
         Figure("everything, sums by minute, hour, day and key among it", round(sum(sizes.values()) / rows, 1), "bytes"),
         Figure("written", round(rows / seconds), "a second"),
         *(
@@ -138,20 +144,20 @@ def _served(chance: random.Random, at: int) -> Served:
     )
 
 
-def _filled(database: Database, rows: int, now: int) -> tuple[float, str]:
+def _filled(database: Database, rows: int, now: int, at_once: int) -> tuple[float, str]:
     """The seconds that writing took, and the id of the last run."""
     chance = random.Random(3)
     pause = _DAYS * DAY / rows
     spent, said, last = 0.0, time.monotonic(), ""
-    for start in range(0, rows, _AT_ONCE):
+    for start in range(0, rows, at_once):
         batch = [
-            _served(chance, now - int((rows - number) * pause)) for number in range(start, min(start + _AT_ONCE, rows))
+            _served(chance, now - int((rows - number) * pause)) for number in range(start, min(start + at_once, rows))
         ]
         began = time.monotonic()
         database.write(lambda connection, batch=batch: write(connection, batch))  # type: ignore[misc]  # a bound default
         spent += time.monotonic() - began
         last = batch[-1].run
-        if start % (_AT_ONCE * 200) == 0 and start:
+        if start % (at_once * 200) == 0 and start:
             database.write(lambda connection: prune_rollups(connection, now))
             print(f"{start:,} written, {time.monotonic() - said:.0f} s", flush=True)
     return spent, last
@@ -206,7 +212,7 @@ def _sizes(connection: Connection) -> dict[str, int]:
 
 def _vacuumed(database: Database) -> None:
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for table in ("records", "record_stretches", "usage_rollups", "usage_people"):
+        for table in ("records", "record_groups", "record_stretches", "usage_rollups", "usage_people"):
             connection.execute(text(f"VACUUM ANALYZE {table}"))
 
 

@@ -9,7 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from dirigent.core.forms import Language, day, figure, moment, money, month, percent, written_decimal
+from dirigent.core import template
+from dirigent.core.forms import (
+    Language,
+    as_money,
+    as_number,
+    as_percent,
+    day,
+    figure,
+    moment,
+    money,
+    month,
+    percent,
+    written_decimal,
+)
 
 languages: some.SearchStrategy[Language] = some.sampled_from(["de", "en"])
 numbers = some.decimals(-(10**12), 10**12, allow_nan=False, places=4)
@@ -75,3 +88,30 @@ def test_whatever_a_text_is_it_is_a_number_or_none(text: str, language: Language
 @pytest.mark.parametrize(("text", "language"), [("1.23,4", "de"), ("12,34", "en"), ("1,234,56", "en"), ("", "de")])
 def test_groups_have_three_digits(text: str, language: Language) -> None:
     assert written_decimal(text, language) is None
+
+
+HALVES = [Decimal("0.125"), Decimal("2.675"), Decimal("-1.005"), Decimal("1234.565"), Decimal("0.005"), Decimal(7)]
+
+
+@pytest.mark.parametrize("amount", HALVES)
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_the_last_cent_is_the_same_in_templates_and_in_documents(amount: Decimal, language: Language) -> None:
+    document = money(amount, language)
+
+    assert as_money(amount, "EUR", language) == document.replace("−", "-")
+    assert template.compile(f'{{{{ x | money("EUR", "{language}") }}}}').text({"x": amount}) == document.replace(
+        "−", "-"
+    )
+
+
+@given(numbers, languages, some.integers(0, 4))
+def test_figures_and_shares_are_rounded_the_same_wherever_they_are_written(
+    number: Decimal, language: Language, decimals: int
+) -> None:
+    assert as_number(number, language, decimals) == figure(number, language, decimals).replace("−", "-")
+    assert as_percent(number, language, decimals) == percent(number, language, decimals).replace("−", "-")
+
+
+def test_half_a_cent_is_rounded_up() -> None:
+    assert [money(each, "en") for each in HALVES] == ["€0.13", "€2.68", "−€1.01", "€1,234.57", "€0.01", "€7.00"]
+    assert [percent(Decimal(text), "de") for text in ("0.1225", "0.0005")] == ["12,3\u00a0%", "0,1\u00a0%"]

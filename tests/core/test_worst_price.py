@@ -74,3 +74,16 @@ def test_what_is_affordable_is_paid_by_the_money_that_there_is(price: Price, nan
 def test_a_price_of_which_a_part_is_unknown_has_no_bound() -> None:
     assert Tariff(Price(input=Decimal(1))).most(1, 1) is None
     assert Tariff(Price(output=Decimal(1))).affordable(Money(10**9), 0) == 0
+
+
+def test_an_hour_in_the_cache_is_within_the_most_where_only_the_price_for_minutes_is_known() -> None:
+    known = Price(input=Decimal(3), output=Decimal(15), cache_write=Decimal("3.75"))
+    billed = Price(input=Decimal(3), output=Decimal(15), cache_write=Decimal("3.75"), cache_write_hour=Decimal(6))
+    usage = Usage(10_000, 100, cache_write_tokens=10_000, cache_write_hour_tokens=10_000)
+
+    most, cost = Tariff(known).most(10_000, 100), billed.cost(usage)
+
+    assert most is not None
+    assert cost is not None
+    assert known.cost(usage) is None
+    assert cost <= most

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from sqlalchemy import text
 
+from dirigent.server.folder import node_name
+from dirigent.store import Database
 from tests.journeys.node import Node, node
 from tests.journeys.test_money_and_rights import told
 from tests.postgres import a_database
@@ -60,9 +63,22 @@ def hook() -> Iterator[Hook]:
     thread.join()
 
 
+class Two(NamedTuple):
+    """Two nodes on one database with a rule on keys that end."""
+
+    finder: Node
+    """The one that looks after the rule."""
+    other: Node
+    database: Database
+
+    def on_duty(self, one: Node) -> bool:
+        holder = self.database.read(lambda connection: connection.execute(text("SELECT holder FROM duties")).scalar())
+        return bool(holder) and str(holder).startswith(f"{node_name(one.data)}/")
+
+
 @contextmanager
-def two_nodes(folder: Path, postgres: str, one: Hook) -> Iterator[tuple[Node, Node]]:
-    """Two nodes on one database with a rule on keys that end; the one that looks after it stands first."""
+def two_nodes(folder: Path, postgres: str, one: Hook) -> Iterator[Two]:
+    """Two nodes, once one of them looks after the rule."""
     with a_database(postgres) as url:
         shared = {"DIRIGENT_DATABASE": url, "DIRIGENT_NOTIFY": "any", "ALERT_HOOK": "not to be guessed"}
         with (
@@ -71,12 +87,11 @@ def two_nodes(folder: Path, postgres: str, one: Hook) -> Iterator[tuple[Node, No
         ):
             words = ("--webhook", one.url, "--webhook-secret-env", "ALERT_HOOK")
             told(first, "alerts", "set", "keys", "--kind", "key_expiry", *words)
-            first.until(lambda: any(map(_on_duty, (first, second))))
-            yield (first, second) if _on_duty(first) else (second, first)
-
-
-def _on_duty(one: Node) -> bool:
-    return "this worker looks after the alerts" in one.log
+            database = Database.at(url)
+            two = Two(first, second, database)
+            first.until(lambda: two.on_duty(first) or two.on_duty(second))
+            yield two if two.on_duty(first) else Two(second, first, database)
+            database.close()
 
 
 def killed(one: Node) -> None:
@@ -93,14 +108,15 @@ def told_by_the_other(other: Node, one: Hook, key: str, until: Callable[[], obje
 
 
 def test_an_alert_is_told_once_although_the_node_that_found_it_is_killed(tmp_path: Path, postgres: str) -> None:
-    with hook() as one, two_nodes(tmp_path, postgres, one) as (finder, other):
+    with hook() as one, two_nodes(tmp_path, postgres, one) as two:
+        finder, other = two.finder, two.other
         told(other, "projects", "create", "sales")
         key = told(other, "keys", "issue", "--project", "sales", "--expires", "3d")["id"]
         finder.until(lambda: one.came, 10)
         finder.until(lambda: _delivered(other), 5)
 
         killed(finder)
-        events = told_by_the_other(other, one, key, lambda: _on_duty(other), 20)
+        events = told_by_the_other(other, one, key, lambda: two.on_duty(other), 20)
 
         history = told(other, "alerts", "history")["alerts"]
 
@@ -113,7 +129,8 @@ def test_an_alert_is_told_once_although_the_node_that_found_it_is_killed(tmp_pat
 def test_a_message_that_was_going_out_when_its_node_was_killed_is_known_by_its_number(
     tmp_path: Path, postgres: str
 ) -> None:
-    with hook() as one, two_nodes(tmp_path, postgres, one) as (finder, other):
+    with hook() as one, two_nodes(tmp_path, postgres, one) as two:
+        finder, other = two.finder, two.other
         one.answers.clear()
         told(other, "projects", "create", "sales")
         key = told(other, "keys", "issue", "--project", "sales", "--expires", "3d")["id"]

@@ -21,6 +21,9 @@ _EXACT = Context(prec=120, traps=[Inexact, InvalidOperation])
 _FINEST = 40
 _LARGEST = 20
 """The digits of a price behind and before its point: with them, the cost of 64 bits of tokens stays exact."""
+_HOUR_AT_MOST = Decimal(2)
+"""Times as much as writing to a cache for minutes at most costs writing for an hour, where nobody says how much it is:
+Anthropic, and who sells its models, charge 1.6 times as much."""
 
 
 class Money(msgspec.Struct, frozen=True):
@@ -293,6 +296,11 @@ def _worst(price: Price) -> tuple[int, int, int] | None:
     given = [(name, getattr(each, name)) for each in every for name in _PRICED]
     outputs = [value for name, value in given if value is not None and "output" in name]
     inputs = [value for name, value in given if value is not None and "output" not in name]
+    inputs += [
+        _EXACT.multiply(each.cache_write, _HOUR_AT_MOST)
+        for each in every
+        if each.cache_write is not None and each.cache_write_hour is None
+    ]
     places = max(0, *(-int(value.as_tuple().exponent) for value in (*inputs, *outputs)))
     dearest = (
         int(_EXACT.multiply(_EXACT.scaleb(max(side), places), _NANO_PER_MILLIONTH)) for side in (inputs, outputs)

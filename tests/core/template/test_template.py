@@ -24,7 +24,7 @@ ROWS = [{"name": "a|b", "price": Decimal("1.50")}, {"name": "c"}]
         ('{{ x | money("EUR", "de") }}', {"x": Decimal("-1234.5")}, f"-1.234,50{GAP}€"),
         ('{{ x | money("EUR", "en") }}', {"x": Decimal("-1234.5")}, "-€1,234.50"),
         ('{{ x | money("CHF", "de-CH") }}', {"x": 1234567}, f"CHF{GAP}1’234’567.00"),
-        ('{{ x | money("JPY", "en") }}', {"x": Decimal("1234.5")}, "¥1,234"),
+        ('{{ x | money("JPY", "en") }}', {"x": Decimal("1234.5")}, "¥1,235"),
         ('{{ x | number("de") }}', {"x": Decimal("1234567.891")}, "1.234.567,891"),
         ('{{ x | number("en", 1) }}', {"x": Decimal("0.25")}, "0.2"),
         ('{{ 0.19 | percent("de") }} {{ 0.075 | percent }} {{ 1 | percent("en", 1) }}', {}, f"19{GAP}% 7.5% 100.0%"),

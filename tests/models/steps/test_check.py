@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from dirigent.core.errors import BadAnswer, InvalidConfiguration
-from dirigent.core.template.formats import as_money, as_number
+from dirigent.core.forms import as_money, as_number
 from dirigent.models.claims import invented_quotations, sentences_of, stands_in
 from dirigent.models.figures import figures_in, unfounded
 from tests.models.reciting import Recited, asked_of

@@ -9,22 +9,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from dirigent.core.expression import ABSENT
-from dirigent.core.template.formats import (
-    DATES,
-    LOCALES,
-    as_date,
-    as_money,
-    as_number,
-    as_percent,
-    moment_of,
-    number_of,
-)
+from dirigent.core.expression.functions import number as read_number
+from dirigent.core.forms import DATES, LOCALES, as_date, as_money, as_number, as_percent, moment_of
 from dirigent.core.template.plain import LONGEST, bounded, plain, shown, too_long
 
 __all__ = ["FILTERS", "Filter"]
@@ -127,17 +120,17 @@ def _table(value: object, columns: object = ABSENT, heads: object = ABSENT) -> o
 
 
 def _number(value: object, locale: object = "en", digits: object = ABSENT) -> object:
-    found = number_of(value)
+    found = _number_of(value)
     return value if found is None else as_number(found, _locale(locale), _digits(digits))
 
 
 def _money(value: object, currency: object = "EUR", locale: object = "en") -> object:
-    found = number_of(value)
+    found = _number_of(value)
     return value if found is None else as_money(found, shown(currency)[:8] or "EUR", _locale(locale))
 
 
 def _percent(value: object, locale: object = "en", digits: object = ABSENT) -> object:
-    found = number_of(value)
+    found = _number_of(value)
     return value if found is None else as_percent(found, _locale(locale), _digits(digits))
 
 
@@ -148,6 +141,12 @@ def _date(value: object, form: object = "en", language: object = ABSENT) -> obje
     pattern = DATES.get(name, name if _WAYS_TO_DATE.search(name) else DATES["en"])
     tongue = (shown(language) if language is not ABSENT else name)[:2]
     return as_date(moment, pattern, tongue if tongue in ("de", "en") else "en")
+
+
+def _number_of(value: object) -> int | Decimal | None:
+    """The number that a value is, or that its text is in plain digits; None where it is none."""
+    found = read_number(value)
+    return found if type(found) is int or type(found) is Decimal else None
 
 
 def _slug(value: object) -> object:
