@@ -16,6 +16,7 @@ import signal
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from time import monotonic, process_time, time
@@ -31,6 +32,7 @@ from dirigent.engines import EmbeddedEngine
 from dirigent.store import Database, upgrade
 from dirigent.store.journal import StoredJournal
 from dirigent.store.pulse import Pulse
+from dirigent.store.runs import Runs
 from dirigent.store.vault import Vault
 from tests.postgres import a_database
 from tests.proofs.walker import STEPS, result_of, serve
@@ -213,6 +215,8 @@ async def test_ten_thousand_runs_wait_for_people_as_rows(tmp_path: Path) -> None
     journal.start()
     engine, asking = EmbeddedEngine(journal, "w"), Asking()
     pulse = Pulse(found)
+    journal.news = engine.told  # as a node has it
+    deciding = Runs(Vault(found, tmp_path / "keys"), news=engine.told)
     await engine.start(asking)
     pulse.start(lambda _: engine.told())
     for number in range(200):  # what is made once is not what ten thousand cost
@@ -232,7 +236,8 @@ async def test_ten_thousand_runs_wait_for_people_as_rows(tmp_path: Path) -> None
     delays: list[float] = []
     for number in range(0, WAITING, max(1, WAITING // 200)):
         run, decided = f"run-{number}", monotonic()
-        await journal.wake(run, Decided(at=time(), path="ok", approval="q", verdict=Verdict("approved", answer=1)))
+        decision = Decided(at=time(), path="ok", approval="q", verdict=Verdict("approved", answer=1))
+        await found.writing(partial(deciding.wake, run=run, entry=decision))  # as the control plane does it
         async with asyncio.timeout(5):
             while run not in asking.went_on:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,7 +18,9 @@ from dirigent.core.journal import Asked, Began, Decided, Ended, Entry, Noted, St
 from dirigent.core.observations import Served, Walked
 from dirigent.core.purposes import Purpose, Retention
 from dirigent.store import Database, files
+from dirigent.store.approvals import Approvals, Vote
 from dirigent.store.bodies import Bodies
+from dirigent.store.deliveries import deliver_end
 from dirigent.store.files import StoredFiles
 from dirigent.store.journal import Erased, StoredJournal
 from dirigent.store.journal_keeping import forget_runs
@@ -185,6 +188,62 @@ async def test_bodies_stay_a_day_and_then_as_long_as_the_purpose_says_and_facts_
     assert gone == (0, 1)
     assert world.count("SELECT count(*) FROM runs") == 1
     assert world.count("SELECT count(*) FROM run_entries") == 0
+
+
+async def test_questions_go_with_the_bodies_and_the_records_of_their_runs(world: World) -> None:
+    purpose = Registered("acme", Purpose("offers", models=("*",), retention=Retention(bodies=2, records=30)), 2)
+    world.database.write(lambda connection: keep_purpose(connection, purpose, bump(connection, "rights")))
+    approvals = Approvals(world.vault, world.runs.wake)
+    for run in ("run-1", "run-2"):
+        fence = await world.begun(run)
+        submission = await world.journal.submission(run)
+        assert submission is not None
+        asked = Asked(path="ok", approval=f"q-{run}", question=Question("Fine?", proposal=SECRET))
+        world.database.write(partial(approvals.keep, submission=submission, asked=asked, now=NOW))
+        kept = world.database.read(partial(approvals.find, tenant="acme", id_=f"q-{run}"))
+        assert kept is not None
+        vote = Vote("m-2", 1, "rejected", NOW, reason=SECRET)
+        world.database.write(partial(approvals.vote, kept=kept, vote=vote))
+        world.database.write(partial(deliver_end, run=run, ended=Ended(status="done"), now=NOW))
+        if run == "run-1":
+            await world.journal.end(run, fence, Ended(status="done"))
+    sealed = "SELECT count(*) FROM approvals a JOIN approval_votes v ON v.approval = a.id WHERE a.sealed IS NOT NULL"
+    sealed += " AND v.sealed IS NOT NULL"
+
+    forget_runs(world.database, NOW + 2 * DAY - 1)
+    before = world.count(sealed)
+    forget_runs(world.database, NOW + 2 * DAY + 1)
+    after = world.count(sealed), world.count("SELECT count(*) FROM approvals")
+    forget_runs(world.database, NOW + 31 * DAY)
+
+    assert before == 2
+    assert after == (1, 2)  # the other run goes on, however old it is
+    for table in ("approvals", "approval_votes", "approval_deciders", "run_deliveries"):
+        name = "id" if table == "approvals" else "run" if table == "run_deliveries" else "approval"
+        assert world.count(f"SELECT count(*) FROM {table} WHERE {name} LIKE '%run-1'") == 0  # noqa: S608 -- no input
+    assert world.count("SELECT count(*) FROM approvals") == 1
+
+
+async def test_a_decision_is_told_to_this_node_once_it_is_durable_and_not_if_it_is_not(world: World) -> None:
+    fence = await world.begun()
+    await world.journal.rest("run-1", fence, None)
+    found: list[int] = []
+    due = "SELECT count(*) FROM runs WHERE status = 'ready'"
+    runs = Runs(world.vault, news=lambda: found.append(world.count(due)))
+    decided = Decided(path="ok", approval="q", verdict=Verdict("approved", answer=1))
+
+    def in_vain(connection: Connection) -> None:
+        runs.wake(connection, "run-1", decided)
+        raise Invalid("it is not to be")
+
+    with pytest.raises(Invalid):
+        await world.database.writing(in_vain)
+    world.database.write(lambda connection: connection.execute(text("SELECT 1")))
+    told_of_none = list(found)
+    await world.database.writing(partial(runs.wake, run="run-1", entry=decided))
+
+    assert told_of_none == []
+    assert found == [1]
 
 
 async def test_a_run_that_takes_every_worker_along_is_given_up(world: World) -> None:

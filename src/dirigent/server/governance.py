@@ -145,7 +145,7 @@ class Governance:
         self.archive = Archive(self.database, keys, settings.data / "spool")
         signing = AuditKey.within(keys)
         vault = self.archive.vault
-        self._runs = Runs(vault)
+        self._runs = Runs(vault, news=self._runs_moved)
         self._approvals = Approvals(vault, self._runs.wake)
         self.journal = StoredJournal(self.database, vault, asked=self._asked, over=self._over)
         self.files = StoredFiles(self.database, vault)
@@ -397,6 +397,9 @@ class Governance:
         ending = asyncio.ensure_future(engine.wake(run, Cancelled(at=time(), by="budget", reason=why)))
         self._endings.add(ending)  # a task that nobody holds may be gone before it is done
         ending.add_done_callback(self._endings.discard)
+
+    def _runs_moved(self) -> None:
+        self.runs_moved()  # whoever that is by then
 
     def _told(self, topics: frozenset[str]) -> None:
         """Called by the pulse, on its own thread."""

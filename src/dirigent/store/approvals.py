@@ -148,7 +148,19 @@ class Approvals:
             {"run": run, "now": now},
         ).rowcount
 
-    def forget(self, connection: Connection, runs: Collection[str]) -> int:
+    @staticmethod
+    def empty(connection: Connection, runs: Collection[str]) -> None:
+        """Forgets what the questions of these runs were about and what was said to them; who decided when stays."""
+        if runs:
+            for query in (
+                """UPDATE approval_votes SET key = NULL, sealed = NULL
+                    WHERE approval IN (SELECT id FROM approvals WHERE run IN :runs)""",
+                "UPDATE approvals SET key = NULL, sealed = NULL WHERE run IN :runs",
+            ):
+                connection.execute(text(query).bindparams(bindparam("runs", expanding=True)), {"runs": list(runs)})
+
+    @staticmethod
+    def forget(connection: Connection, runs: Collection[str]) -> int:
         """Forgets all questions of these runs, and what was said to them."""
         query = text("DELETE FROM approvals WHERE run IN :runs").bindparams(bindparam("runs", expanding=True))
         return connection.execute(query, {"runs": list(runs)}).rowcount if runs else 0

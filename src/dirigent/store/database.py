@@ -25,7 +25,7 @@ from dirigent import __version__
 from dirigent.core.errors import Unavailable
 from dirigent.store.rows import begin
 
-__all__ = ["Connection", "Database", "DatabaseGone"]
+__all__ = ["Connection", "Database", "DatabaseGone", "once_durable"]
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -33,6 +33,7 @@ Work = Callable[[Connection], T]
 _PATIENCE = 10
 """Seconds that a writer waits for another one."""
 _READERS = 4
+_AFTER = "once_durable"
 
 
 class DatabaseGone(Unavailable):
@@ -99,11 +100,15 @@ class Database:
         try:
             if not self.lite:
                 with self._engine.begin() as connection:
-                    return work(connection)
-            with self._writer, self._engine.begin() as connection:  # within a process nobody spins for the file's lock
-                return work(connection)
+                    outcome, after = _worked(connection, work)
+            else:
+                with self._writer, self._engine.begin() as connection:  # within a process nobody spins for the file
+                    outcome, after = _worked(connection, work)
         except (OperationalError, InterfaceError) as fault:
             raise _gone(fault) from fault
+        for each in after:
+            each()
+        return outcome
 
     async def reading(self, work: Work[T]) -> T:
         """`read`, without holding up the loop."""
@@ -130,6 +135,22 @@ class Database:
     def engine(self) -> Engine:
         """What lies below, for migrations."""
         return self._engine
+
+
+def once_durable(connection: Connection, work: Callable[[], None]) -> None:
+    """Has something done once what a `write` writes over this connection is durable, and never if it is not.
+
+    It is done on whatever thread has written, does not raise and takes no time.
+    """
+    connection.info.setdefault(_AFTER, []).append(work)
+
+
+def _worked(connection: Connection, work: Work[T]) -> tuple[T, list[Callable[[], None]]]:
+    """What `work` gives, and what is to be done once that is durable; nothing of it stays at the connection."""
+    try:
+        return work(connection), connection.info.get(_AFTER, [])
+    finally:
+        connection.info.pop(_AFTER, None)
 
 
 def _looked_at(writing: asyncio.Future[Any]) -> None:

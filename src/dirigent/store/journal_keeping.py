@@ -13,6 +13,7 @@ from time import time
 from sqlalchemy import Connection, bindparam, text
 
 from dirigent.core.purposes import Retention
+from dirigent.store.approvals import Approvals
 from dirigent.store.database import Database, DatabaseGone
 from dirigent.store.people import tenants
 from dirigent.store.purposes import purposes
@@ -56,6 +57,7 @@ def _rules(connection: Connection) -> list[tuple[str, str | None, Retention]]:
 def _empty(connection: Connection, tenant: str, purpose: str | None, before: int) -> int:
     runs = _ended(connection, tenant, purpose, before, "key IS NOT NULL")
     if runs:
+        Approvals.empty(connection, runs)
         for statement in (
             "UPDATE run_entries SET sealed = NULL WHERE run IN :runs",
             "DELETE FROM run_files WHERE run IN :runs",
@@ -68,8 +70,10 @@ def _empty(connection: Connection, tenant: str, purpose: str | None, before: int
 def _remove(connection: Connection, tenant: str, purpose: str | None, before: int) -> int:
     runs = _ended(connection, tenant, purpose, before, "1 = 1")
     if runs:
+        Approvals.forget(connection, runs)
         for statement in (
             "DELETE FROM run_entries WHERE run IN :runs",
+            "DELETE FROM run_deliveries WHERE run IN :runs",
             "DELETE FROM run_files WHERE run IN :runs",
             "DELETE FROM runs WHERE id IN :runs",
         ):

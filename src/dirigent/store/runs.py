@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, text
 from dirigent.core.identity import Priority
 from dirigent.core.journal import Cancelled, Decided, Entry, RunStatus, Submission, parted
 from dirigent.store import journal_rows as kept
+from dirigent.store.database import once_durable
 from dirigent.store.grouped import Sheet
 from dirigent.store.journal import TOPIC, Erased
 from dirigent.store.vault import KeyLost, Vault, enclosed
@@ -48,11 +49,18 @@ class KeptRun(msgspec.Struct, frozen=True):
 
 
 class Runs:
-    """The runs of one database."""
+    """The runs of one database.
 
-    def __init__(self, vault: Vault, clock: Callable[[], float] = time) -> None:
+    `news` is called on any thread once it is durable that a run became ready or was told to end, so that on this node
+    nobody waits for the pulse.
+    """
+
+    def __init__(
+        self, vault: Vault, clock: Callable[[], float] = time, *, news: Callable[[], None] = lambda: None
+    ) -> None:
         self._vault = vault
         self._clock = clock
+        self._news = news
 
     # --- finding ------------------------------------------------------------------------------------------------------
 
@@ -131,6 +139,7 @@ class Runs:
         self._insert(sheet, run, int(found[0]), [(entry, facts, sealed)])
         sheet.tell(TOPIC)
         sheet.close()
+        once_durable(connection, self._news)
         return True
 
     # --- beginning ----------------------------------------------------------------------------------------------------
@@ -167,6 +176,7 @@ class Runs:
             sheet.put("UPDATE runs SET length = :length WHERE id = :run", {"length": len(rows), "run": submission.run})
         sheet.tell(TOPIC)
         sheet.close()
+        once_durable(connection, self._news)
         return True
 
     # --- inside -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import time
 from typing import Any
 
 import pytest
@@ -202,6 +203,10 @@ async def test_nobody_to_look_at_a_wrong_one_is_nobody_in_time() -> None:
         ({"seed": {"share": 0.1, "proposal": "{{ nothing }}", "wrong": "x"}}, "there is no `nothing`"),
         ({"otherwise": {"total": 0}}, "it is never taken"),
         ({"within": 60, "escalate": {"to": ["owner"], "after": 60}}, "it has ended by then"),
+        ({"within": "1h", "escalate": {"to": ["owner"], "after": "90m"}}, "it has ended by then"),
+        ({"within": "three days"}, "is no while such as"),
+        ({"within": "0h"}, "longer than nothing"),
+        ({"within": "3d", "escalate": {"to": ["owner"], "after": "2y"}}, "is no while such as"),
     ],
 )
 def test_what_cannot_work_is_refused_when_it_is_published(settings: dict[str, Any], words: str) -> None:
@@ -211,3 +216,13 @@ def test_what_cannot_work_is_refused_when_it_is_published(settings: dict[str, An
 
 def test_a_pipeline_that_asks_people_outlives_its_process() -> None:
     assert Desk().world.catalog.profile("m").durable
+
+
+async def test_times_are_said_as_everywhere() -> None:
+    desk = Desk(within="72h", escalate={"to": ["owner"], "after": "{{ input.score }}h"})
+    before = time()
+
+    question = await desk.waits('{"total": 100, "score": 4}')
+
+    assert question.expires == pytest.approx(before + 72 * 3_600, abs=60)
+    assert question.due == pytest.approx(before + 4 * 3_600, abs=60)

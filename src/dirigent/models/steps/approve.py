@@ -16,12 +16,13 @@ from dirigent.core.changes import changes
 from dirigent.core.errors import Finding, Invalid
 from dirigent.core.model import Survey
 from dirigent.models.filling import expression_faults, template_faults
+from dirigent.models.spans import fixed, seconds_of, span_faults
 from dirigent.models.steps.step import Names, Place, Step
 
 __all__ = ["Approve", "Escalation", "Limit", "Needed", "Seed"]
 
 Share = Annotated[float, Meta(ge=0, le=1)]
-Long = Annotated[float, Meta(gt=0, le=31_536_000)]
+Long = Annotated[float, Meta(gt=0, le=31_536_000)] | str
 
 
 class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +52,7 @@ class Escalation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to: Annotated[tuple[str, ...], Meta(min_length=1)]
     """Roles, or members by their id or address."""
     after: Long
-    """Seconds after the question."""
+    """How long after the question: seconds, or a template such as `90s`, `15m`, `36h`, `3d`, `2w`."""
 
 
 class Seed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,7 +91,7 @@ class Approve(Step, frozen=True, kw_only=True):
     own: bool = False
     """Whether the member who submitted the run may decide as well."""
     deadline: Long | None = msgspec.field(name="within", default=None)  # that name is taken by the contract
-    """Seconds after which nobody can decide any more and `otherwise` is taken; the run waits for ever without."""
+    """How long people may decide, in seconds or as a template such as `72h`; then `otherwise` is taken."""
     escalate: Escalation | None = None
     """Who may decide as well where nobody has in time."""
     otherwise: Any = None
@@ -165,9 +166,9 @@ class Approve(Step, frozen=True, kw_only=True):
             to=tuple(place.text(each) for each in self.to),
             eyes=self.eyes,
             own=self.own,
-            due=None if self.escalate is None else now + self.escalate.after,
+            due=None if self.escalate is None else now + _seconds(place, self.escalate.after),
             escalate=() if self.escalate is None else tuple(place.text(each) for each in self.escalate.to),
-            expires=None if self.deadline is None else now + self.deadline,
+            expires=None if self.deadline is None else now + _seconds(place, self.deadline),
             otherwise=place.value(self.otherwise),
             why=rule,
         )
@@ -194,9 +195,14 @@ class Approve(Step, frozen=True, kw_only=True):
         """Expressions and templates that cannot be filled in here, and times that make no sense."""
         for field in ("title", "text", "proposal", "effects", "form", "to", "otherwise"):
             yield from template_faults(getattr(self, field), names, (field,))
+        yield from template_faults(self.deadline, names, ("within",))
+        yield from span_faults(self.deadline, ("within",))
         if self.escalate is not None:
             yield from template_faults(self.escalate.to, names, ("escalate", "to"))
-            if self.deadline is not None and self.escalate.after >= self.deadline:
+            yield from template_faults(self.escalate.after, names, ("escalate", "after"))
+            yield from span_faults(self.escalate.after, ("escalate", "after"))
+            after, ends = fixed(self.escalate.after), fixed(self.deadline)
+            if after is not None and ends is not None and after >= ends:
                 yield Finding(("escalate", "after"), "it has ended by then: `within` has to be longer")
         if self.otherwise is not None and self.deadline is None:
             yield Finding(("otherwise",), "it is never taken: say `within` which time people have to decide")
@@ -222,6 +228,11 @@ def _number(place: Place, expression: str) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     return Decimal(str(value))
+
+
+def _seconds(place: Place, span: float | str) -> float:
+    """How long that is here. Raises Invalid where it is no while."""
+    return seconds_of(place.text(span) if isinstance(span, str) else span)
 
 
 def _drawn(place: Place, what: str) -> float:

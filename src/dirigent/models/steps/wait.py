@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from decimal import Decimal
 from time import time
 from typing import Any, ClassVar
 
@@ -15,12 +13,10 @@ from dirigent.core.errors import Finding, Invalid
 from dirigent.core.journal import Effect
 from dirigent.core.model import Survey
 from dirigent.models.filling import template_faults
+from dirigent.models.spans import seconds_of
 from dirigent.models.steps.step import Names, Place, Step
 
 __all__ = ["Wait"]
-
-_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*")
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 class Wait(Step, frozen=True, kw_only=True):
@@ -41,7 +37,9 @@ class Wait(Step, frozen=True, kw_only=True):
         if self.until is not None:
             until = _moment(place.text(self.until))
         else:
-            until = time() + _seconds(self.span if isinstance(self.span, float | int) else place.text(self.span or ""))
+            until = time() + seconds_of(
+                self.span if isinstance(self.span, float | int) else place.text(self.span or "")
+            )
         await place.sleep(until)
         return datetime.fromtimestamp(max(until, 0.0), UTC).isoformat(timespec="seconds")
 
@@ -55,7 +53,7 @@ class Wait(Step, frozen=True, kw_only=True):
         yield from template_faults(self.span, names, ("for",))
         if (self.until is None) == (self.span is None):
             yield Finding((), "either `until` a time or `for` a while")
-        for field, text, read in (("until", self.until, _moment), ("for", self.span, _seconds)):
+        for field, text, read in (("until", self.until, _moment), ("for", self.span, seconds_of)):
             if isinstance(text, str) and "{{" not in text:
                 try:
                     read(text)
@@ -69,12 +67,3 @@ def _moment(text: str) -> float:
     except ValueError:
         raise Invalid(f"{text!r} is no date or time in ISO 8601") from None
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def _seconds(span: str | float) -> float:
-    if isinstance(span, float | int):
-        return float(span)
-    found = _SPAN.fullmatch(span)
-    if found is None:
-        raise Invalid(f"{span!r} is no while such as 90s, 15m, 36h, 3d or 2w")
-    return float(Decimal(found[1]) * _UNITS[found[2]])
