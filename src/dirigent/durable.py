@@ -11,6 +11,7 @@ from time import time
 from typing import Any
 
 from dirigent.conductor import Conductor
+from dirigent.core.allowances import Charge
 from dirigent.core.errors import Forbidden, Overrun, Unsupported
 from dirigent.core.events import collect
 from dirigent.core.journal import Began, Claimed, Ended, State, Submission, read
@@ -75,6 +76,9 @@ class Durable:
         submission = claimed.submission
         run = await self._opened(submission)
         run.logbook = Logbook(run.id, state, append)
+        if run.allotment is not None:  # what it may use up counts from its beginning, wherever that was
+            spent = spent_in(state)
+            run.allotment.resume(Charge(spent.cost, spent.input_tokens + spent.output_tokens, spent.attempts))
         self._records[run.id] = run.record
         request = self.request(submission)
         facing = run.catalog.facing(run.model)

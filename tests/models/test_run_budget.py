@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,10 +16,12 @@ from dirigent.core.allowances import Allowance
 from dirigent.core.errors import BudgetExceeded, DirigentError
 from dirigent.core.events import collect
 from dirigent.core.identity import Principal
+from dirigent.core.journal import Claimed, Ended, Entry, Submission, Suspended, fold
 from dirigent.core.purposes import Purpose
 from dirigent.core.rules import AllowanceRule, KeyRule, ProjectRule, PurposeRule, Rules, TenantRule
 from dirigent.core.run import Run
 from dirigent.core.usage import Money
+from dirigent.durable import Durable
 from dirigent.memory import MemoryObserver
 from dirigent.memory.ledger import MemoryLedger
 from dirigent.memory.rights import MemoryRights
@@ -177,3 +179,32 @@ async def test_a_part_of_a_run_that_nothing_bounds_is_bounded() -> None:
         with pytest.raises(BudgetExceeded, match="this part of the run"):
             await collect(run.within(Money(1)).ask("a", request("hi", "a")))
         assert (await collect(run.ask("a", request("hi", "a")))).text == "Guten Tag"
+
+
+async def test_a_run_that_is_taken_up_by_another_process_has_what_is_left_and_no_more() -> None:
+    steps = [
+        {"type": "prompt", "name": "first", "model": "a", "prompt": "hi"},
+        {"type": "wait", "name": "w", "for": 0.01},
+        {"type": "prompt", "name": "second", "model": "a", "prompt": "hi"},
+    ]
+    async with governed(76 * CENT, {"p": {"type": "pipeline", "steps": steps}}) as world:
+        revision = world.conductor.catalog.revision
+        submission = Submission(run="run-1", principal=ANNA, model="p", revision=revision, body=b'"hi"')
+        entries: list[Entry] = []
+
+        async def append(more: Sequence[Entry]) -> None:
+            entries.extend(more)
+
+        async def walk() -> Ended:
+            claimed = Claimed(submission, 1, tuple(entries))  # nothing but the journal goes from one to the next
+            return await Durable(world.conductor, ()).walk(claimed, fold(entries), append)
+
+        with pytest.raises(Suspended):
+            await walk()
+        await asyncio.sleep(0.02)
+        ended = await walk()
+
+        told = [json.loads(body) for visit in world.vendor.visits for body in visit.bodies]
+        first, second = (each.get("max_tokens", each.get("max_completion_tokens")) for each in told)
+        assert ended.status == "done"
+        assert first - second == COST // 2_000_000

@@ -29,6 +29,17 @@ CONFIG = """\
 ROWS = 1_000
 
 
+def test_a_node_that_never_had_a_run_takes_rows(tmp_path: Path) -> None:
+    table, data = tmp_path / "rows.csv", tmp_path / "data"
+    table.write_text("who\nAnna\nBob\n", encoding="utf-8")
+
+    with node(data, CONFIG):
+        told = ran("runs", "bulk", "quote", "--in", str(table), "--column", "who", "--data", str(data), "--json")
+
+    assert told.status == 0, told.err
+    assert json.loads(told.out)["done"] == 2
+
+
 @pytest.mark.prove
 def test_a_thousand_rows_survive_two_kills_of_the_node_and_one_of_the_command(tmp_path: Path) -> None:
     table, data = tmp_path / "rows.csv", tmp_path / "data"

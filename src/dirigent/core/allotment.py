@@ -42,6 +42,13 @@ class Allotment:
         self._rates = rates
         self._stopped = stopped
 
+    def resume(self, before: Charge) -> None:
+        """Counts what the run had used up before it came here, as far as its journal knows what that cost."""
+        for allowance in self.allowances:
+            amount = amount_of(allowance, before, self._rates)
+            if amount is not None:
+                self.used[allowance.id] = self.used.get(allowance.id, 0) + amount
+
     def within(self, money: Money) -> Allotment:
         """A part of this one, which may spend so much and no more than is left here."""
         cap = Allowance("within", "run", self.run, "money", money.nano, "run", currency=money.currency)
