@@ -28,7 +28,7 @@ from dirigent.store.ledger import LeasedLedger, standings
 from dirigent.store.pulse import Pulse
 from dirigent.store.runs import Runs
 from dirigent.store.vault import Vault
-from tests.net.providers import Visit, provider
+from tests.net.providers import Provider, Visit, provider
 from tests.world import World
 
 WHO = Principal("acme", "sales", "k", purposes=("general",))
@@ -82,12 +82,12 @@ async def cancelled(database: Database, folder: Path, many: int) -> list[float]:
                     run=run, principal=WHO, model="q", revision=world.catalog.revision, body=b'"hi"', purpose="general"
                 )
             )
-            await until(lambda n=number: len(vendor.visits) > n and vendor.visits[n].bodies)
+            await until(partial(_arrived, vendor, number))
             assert ledger.running("b") == [run]
             ordered = monotonic()
             order = Cancelled(at=time(), by="m-1")
             assert await database.writing(partial(ordering.wake, run=run, entry=order))
-            await until(lambda n=number: len(gone) > n)
+            await until(partial(_longer, gone, number))
             delays.append(gone[number] - ordered)
             async with asyncio.timeout(10):
                 ended = [entry async for entry in engine.follow(run)][-1]
@@ -103,6 +103,14 @@ async def cancelled(database: Database, folder: Path, many: int) -> list[float]:
         assert len(vendor.visits) == many  # and nobody was asked once the order was there
         print(f"presumed spent by upstreams that were cut: {standing.presumed}")
     return delays
+
+
+def _arrived(vendor: Provider, number: int) -> bool:
+    return len(vendor.visits) > number and bool(vendor.visits[number].bodies)
+
+
+def _longer(many: list[float], number: int) -> bool:
+    return len(many) > number
 
 
 async def until(truth: Callable[[], object]) -> None:
