@@ -280,10 +280,11 @@ def test_no_model_is_published_under_the_name_of_an_alias_nor_brought_back(press
     press.does("revisions.publish", document=BASE)
     press.does("aliases.set", name="chat", model="premium")
 
-    for operation, order in (
-        ("revisions.publish", {"document": changed(chat=deployment("x"))}),
-        ("revisions.rollback", {}),
-    ):
+    orders: dict[str, dict[str, Any]] = {
+        "revisions.publish": {"document": changed(chat=deployment("x"))},
+        "revisions.rollback": {},
+    }
+    for operation, order in orders.items():
         with pytest.raises(InvalidConfiguration, match=r"models\.chat: there is an alias of this name") as refused:
             press.does(operation, **order)
         assert "'premium'" in refused.value.message
