@@ -69,6 +69,13 @@ class Load:
             await asyncio.sleep(PAUSE)
 
 
+def there(url: str) -> None:
+    """Makes sure that only the door was shut: where PostgreSQL itself has ended, no node is to blame."""
+    database = Database.at(url)
+    database.read(lambda connection: connection.execute(text("SELECT 1")))
+    database.close()
+
+
 def test_a_database_that_is_gone_costs_no_call_within_the_leases_and_no_booked_cent(tmp_path: Path) -> None:
     with (
         postgres(tmp_path) as url,
@@ -99,6 +106,7 @@ def test_a_database_that_is_gone_costs_no_call_within_the_leases_and_no_booked_c
                 await asyncio.sleep(SECONDS / 2)
                 fleet.kill("b")
                 await asyncio.sleep(SECONDS / 2)
+                await asyncio.to_thread(there, url)
                 way.open()
                 back = time.monotonic()
                 await asyncio.to_thread(fleet.start, "b")
