@@ -154,9 +154,9 @@ async def _case(case: Case, stage: Stage, out: Path, console: Console, *, ask_me
     except msgspec.DecodeError:
         result = content
     documents = await _documents(result, stage.caller, out, case)
-    cost = answer.headers.get("x-dirigent-cost")
+    cost = answer.headers.get("x-dirigent-cost") or await stage.cost(run)
     _show(result, documents, console)
-    console.print(f"  [dim]{run} · {monotonic() - began:.1f} s · {cost or 'cost unknown'}[/]")
+    console.print(f"  [dim]{run} · {monotonic() - began:.1f} s · {f'cost {cost}' if cost else 'cost unknown'}[/]")
     return _ended(case, "done", decided, began, run=run, cost=cost, result=result, documents=documents)
 
 

@@ -26,6 +26,17 @@ _HISTORY: Final = re.compile(
 )
 _QUOTED_LINE: Final = re.compile(r"^[ \t]*>.*\n?", re.MULTILINE)
 _SIGNATURE: Final = re.compile(r"^-- ?$", re.MULTILINE)
+_SENT_FROM: Final = re.compile(
+    r"""^[ \t]*(?:
+        Gesendet\ (?:von|mit)\ .{2,40}
+      | Von\ meine[mr]\ .{2,40}\ gesendet
+      | Sent\ (?:from|via|with)\ .{2,40}
+      | Get\ Outlook\ for\ .{2,20}
+      | (?:Outlook|Yahoo|GMX|WEB\.DE)\ (?:für|for)\ (?:Android|iOS).{0,20}
+    )[ \t.]*\Z""",
+    re.VERBOSE | re.MULTILINE | re.IGNORECASE,
+)
+"""What a telephone or a program writes below a mail: its last line, and nothing that somebody said."""
 _PHRASES: Final = re.compile(
     r"""^.*(?:
         vertrauliche\ (?:oder|und)|nicht\ der\ (?:richtige|beabsichtigte)\ (?:Adressat|Empfänger)|irrtümlich\ erhalten
@@ -88,7 +99,8 @@ def _without_history(text: str) -> str:
     text = text[: found.start()] if found is not None and text[: found.start()].strip() else text
     text = _QUOTED_LINE.sub("", text)
     signed = _SIGNATURE.search(text)
-    return text[: signed.start()] if signed is not None else text
+    text = text[: signed.start()] if signed is not None else text
+    return _SENT_FROM.sub("", text.rstrip())
 
 
 def _units(text: str, by: str, most: int) -> Iterable[str]:

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
+from dirigent.models.number_words import spelled_in
+
 __all__ = ["Figure", "figures_in", "unfounded"]
 
-Sort = Literal["number", "money", "percent", "date", "time", "reference"]
+Sort = Literal["number", "money", "percent", "date", "time", "reference", "factor"]
 
 
 class Figure(NamedTuple):
@@ -130,24 +132,6 @@ _NUMBER: Final = re.compile(
       (?:{_GAP}?(?P<percent>%|Prozent\b|percent\b|per{_GAP}cent\b|v\.{_GAP}?H\.)|{_GAP}?(?P<after>{_CURRENCY})(?![A-Za-z]))?""",
     re.VERBOSE | re.IGNORECASE,
 )
-_WORDS: Final = {
-    word: number
-    for number, words in {
-        2: "zwei two",
-        3: "drei three",
-        4: "vier four",
-        5: "fünf five",
-        6: "sechs six",
-        7: "sieben seven",
-        8: "acht eight",
-        9: "neun nine",
-        10: "zehn ten",
-        11: "elf eleven",
-        12: "zwölf twelve dutzend dozen",
-    }.items()
-    for word in words.split()
-}
-_WORD: Final = re.compile(rf"(?<![\w-])(?:{'|'.join(_WORDS)})(?![\w-])", re.IGNORECASE)
 
 
 def _dates(text: str) -> Iterator[Figure]:
@@ -232,8 +216,10 @@ def _values(digits: str) -> set[Decimal]:
 
 
 def _words(text: str) -> Iterator[Figure]:
-    for found in _WORD.finditer(text):
-        yield Figure(found[0], "number", frozenset({Decimal(_WORDS[found[0].lower()])}), at=found.start())
+    for found in spelled_in(text):
+        unit = _CURRENCIES.get(found.currency.lower(), "")
+        sort: Sort = "money" if unit else found.sort
+        yield Figure(found.text, sort, frozenset({found.value}), unit, found.at)
 
 
 def _dated(figure: Figure, known: Sequence[object]) -> bool:
@@ -252,6 +238,8 @@ def _dated(figure: Figure, known: Sequence[object]) -> bool:
 def _same(mine: Figure, theirs: Figure) -> bool:
     if mine.sort in ("time", "reference") or theirs.sort in ("time", "reference", "date"):
         return mine.sort == theirs.sort and bool(mine.readings & theirs.readings)
+    if "factor" in (mine.sort, theirs.sort):
+        return _same_factor(mine, theirs)
     if mine.unit and theirs.unit and mine.unit != theirs.unit:
         return False
     if mine.sort == "percent" or theirs.sort == "percent":
@@ -269,3 +257,21 @@ def _same_share(mine: Figure, theirs: Figure) -> bool:
     hundredths = {value / 100 for value in share.readings if isinstance(value, Decimal)}
     # "19" in a text is founded by "19 %" in a source and the other way round: a table may have the sign in its head
     return bool((share.readings | hundredths) & plain.readings)
+
+
+def _same_factor(mine: Figure, theirs: Figure) -> bool:
+    """Whether one says the other: doubled is 200 % or 100 % more, a third is 33 %; a mere 2 doubles nothing."""
+    if mine.sort == theirs.sort:
+        return bool(mine.readings & theirs.readings)
+    factor, other = (mine, theirs) if mine.sort == "factor" else (theirs, mine)
+    for value in (each for each in factor.readings if isinstance(each, Decimal)):
+        if other.sort == "percent":
+            shares = (value * 100, (value - 1) * 100)
+            near = Decimal("0.5")
+        elif other.sort == "number" and value != value.to_integral_value():
+            shares, near = (value,), Decimal("0.005")
+        else:
+            continue
+        if any(isinstance(each, Decimal) and abs(each - share) < near for each in other.readings for share in shares):
+            return True
+    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import exp
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
@@ -30,7 +30,7 @@ class Classify(Step, frozen=True, kw_only=True):
     result has `label`, `confidence` (0 to 1, by how far the best label leads) and `scores` (the likeness of each).
     """
 
-    effect = "pure"
+    effect: ClassVar[Effect] = "pure"
 
     text: str
     """The text, as a template."""
@@ -57,10 +57,6 @@ class Classify(Step, frozen=True, kw_only=True):
         place.tell(label=label, confidence=round(confidence, 4))
         scores = {each: round(alike[each], 4) for each in ranked}
         return {"label": label, "confidence": round(confidence, 4), "nearest": best, "scores": scores}
-
-    def effect_of(self) -> Effect:
-        """Nothing: the same text has the same label."""
-        return "pure"
 
     def faults(self, survey: Survey, names: Names) -> Iterable[Finding]:
         """Labels whose examples say nothing, and a template that cannot be filled in."""

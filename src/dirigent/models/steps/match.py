@@ -64,10 +64,6 @@ class Match(Step, frozen=True, kw_only=True):
             "alternatives": [{"score": round(score, 3), "row": row} for score, row in others],
         }
 
-    def effect_of(self) -> Effect:
-        """Nothing: the same words mean the same row."""
-        return "pure"
-
     def faults(self, survey: Survey, names: Names) -> Iterable[Finding]:
         """A template or an expression that cannot be read, or that names what is not there."""
         yield from template_faults(self.text, names, ("text",))
