@@ -44,6 +44,7 @@ async def test_a_line_with_a_figure_that_the_text_leaves_out_is_put_below_it_as_
     assert "Aus den Notizen, im Wortlaut" in words
     assert "verbrauch linie 1 minus 11 Prozent" in words
     assert any("naechstes treffen 2.12." in line for line in result["left_out"])
+    assert not any(line.startswith("-") for line in result["left_out"])
     assert "Gesendet von meinem Telefon" not in words
 
 

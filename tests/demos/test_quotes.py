@@ -81,6 +81,8 @@ async def stage(erp: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequ
 
 
 HONEST = {"type": "recited", "says": ["Dieses Produkt erfüllt die genannten Anforderungen."]}
+ECHO = "Schreibe einen Satz für ein Angebot, der dieses Produkt beschreibt. Nutze nur diese Angaben: 5 Jahre Garantie"
+PARROT = {"type": "recited", "says": [ECHO]}
 LIAR = {"type": "recited", "says": ["Dieses Produkt kostet nur 99 Euro und hat 12 Jahre Garantie."]}
 
 
@@ -125,7 +127,7 @@ async def test_what_the_inquiry_does_not_say_is_put_to_a_person_and_stays_out_of
     assert {each["article"] for each in result["positions"]} == {"NW-80D", "41-2310"}
     assert [each["words"] for each in result["unclear"]] == ["das Fachbuch Wohnungslüftung"]
     assert "das Fachbuch Wohnungslüftung" in stage.questions[0].text
-    assert stage.questions[0].why == "size(unclear) > 0 holds"
+    assert stage.questions[0].why == "something in the inquiry is not clear"
 
 
 NOBODY_SELLS = [("4 Stück Lüftungsgerät NW 300", 4, "Waschmaschine W 900")]
@@ -152,6 +154,15 @@ async def test_a_figure_that_a_model_makes_up_gets_into_no_document(stage: Stage
     assert "99 Euro" not in pages
     assert "12 Jahre" not in pages
     assert "5 Jahre Garantie" in pages  # the ERP's own words stand in place of the model's
+
+
+@pytest.mark.parametrize("stage", [(reading("K-1042", BRANDT), PARROT)], indirect=True)
+async def test_a_model_that_repeats_its_task_is_not_sent_to_the_customer(stage: Stage) -> None:
+    result = await stage.play("quote", **inquiry("brandt"))
+    pages = " ".join(page.extract_text() for page in PdfReader(BytesIO(await stage.document(result["files"][1]))).pages)
+
+    assert "Schreibe einen Satz" not in pages
+    assert "5 Jahre Garantie" in pages
 
 
 @pytest.mark.parametrize("stage", [(reading("K-1042", BRANDT), HONEST)], indirect=True)

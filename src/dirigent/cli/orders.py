@@ -57,6 +57,7 @@ GROUPS = {
     "approvals": "Questions to people that runs wait for.",
     "audit": "Who did what, in a chain that nobody can change unseen.",
     "bodies": "Texts that are kept.",
+    "knowledge": "What was learned for retrieval.",
     "bulk": "One run for each row of a table.",
     "budgets": "How much money may be spent.",
     "keys": "Virtual keys: issue, rotate, revoke.",

@@ -266,10 +266,10 @@ def _same_factor(mine: Figure, theirs: Figure) -> bool:
     factor, other = (mine, theirs) if mine.sort == "factor" else (theirs, mine)
     for value in (each for each in factor.readings if isinstance(each, Decimal)):
         if other.sort == "percent":
-            shares = (value * 100, (value - 1) * 100)
+            shares = [value * 100, (value - 1) * 100]
             near = Decimal("0.5")
         elif other.sort == "number" and value != value.to_integral_value():
-            shares, near = (value,), Decimal("0.005")
+            shares, near = [value], Decimal("0.005")
         else:
             continue
         if any(isinstance(each, Decimal) and abs(each - share) < near for each in other.readings for share in shares):

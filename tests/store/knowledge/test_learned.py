@@ -17,7 +17,7 @@ from dirigent.core.ports import Library
 from dirigent.local.embedder import LocalEmbedder
 from dirigent.memory import NoEmbedder
 from dirigent.store import Database, upgrade
-from dirigent.store.knowledge import Learned
+from dirigent.store.knowledge import Learned, rows
 from dirigent.store.knowledge.pieces import cut
 from dirigent.store.knowledge.terms import parts, terms
 from tests.store.knowledge.handbook import QUESTIONS, TEXTS
@@ -183,3 +183,19 @@ async def test_most_questions_of_the_labelled_set_are_answered_within_three_pass
     await embedder.close()
     database.close()
     assert len(missed) <= len(QUESTIONS) // 6, missed
+
+
+async def test_what_is_forgotten_in_the_database_leaves_the_memory_of_every_worker(
+    learned: Learned, database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dirigent.store.knowledge.learned._LOOKED", 0.0)
+    assert await learned.search("acme", HANDBOOK, "Wann ist ein Urlaubsantrag zu stellen?", 3)
+
+    (folder / "urlaub.md").unlink()
+    about = await database.reading(lambda connection: rows.learned(connection, "acme", None, None, "URLAUBSANTRAG"))
+    for each in about:
+        await database.writing(lambda connection, each=each: rows.forget(connection, "acme", "handbook", each.document))
+    found = await learned.search("acme", HANDBOOK, "Wann ist ein Urlaubsantrag zu stellen?", 3)
+
+    assert "urlaub.md" in {each.document for each in about}
+    assert "urlaub.md" not in {each.document for each in found}

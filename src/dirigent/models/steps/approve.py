@@ -38,6 +38,8 @@ class Needed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     when: str | None = None
     """A condition: `draft.discount > 10`."""
+    because: str = ""
+    """Why people are asked where `when` holds, in their words; the condition itself where nothing is said."""
     amount_over: Limit | None = None
     """A number that asks for a person above its limit: `{of: draft.total, limit: 500}`."""
     confidence_below: Limit | None = None
@@ -126,7 +128,7 @@ class Approve(Step, frozen=True, kw_only=True):
         if needed is None:
             return True, "a person is always asked here"
         if needed.when is not None and place.holds(needed.when):
-            return True, f"{needed.when} holds"
+            return True, needed.because or f"{needed.when} holds"
         for limit, above in ((needed.amount_over, True), (needed.confidence_below, False)):
             if limit is None:
                 continue

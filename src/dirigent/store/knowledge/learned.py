@@ -115,6 +115,8 @@ class Learned:
                 collection.held = None
             if await self._encode(tenant, library):
                 collection.held = None
+            if collection.held is not None and await self._has_lost(tenant, library, collection.held):
+                collection.held = None
         except DirigentError as fault:
             collection.fault = fault
             _log.warning("the collection %s was not learned to its end: %s", library.name, fault.message)
@@ -139,6 +141,11 @@ class Learned:
                 )
             )  # fmt: skip
         return bool(changed) or known.keys() != there.keys()
+
+    async def _has_lost(self, tenant: str, library: Library, held: _Held) -> bool:
+        """Whether something of what is held in memory was forgotten in the database, by whomever."""
+        known = await self._database.reading(partial(documents, tenant=tenant, collection=library.name))
+        return not known.keys() >= {row.document for row in held.found}
 
     async def _pieces(self, file: Path, library: Library) -> tuple[Sequence[Piece], str]:
         """The pieces of a file, or why there are none; a file at fault stops no other."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from dirigent.store.knowledge.pieces import Piece
 
-__all__ = ["documents", "forget", "keep_document", "keep_vectors", "pieces", "unencoded"]
+__all__ = ["documents", "forget", "keep_document", "keep_vectors", "learned", "pieces", "unencoded"]
 
 
 def documents(connection: Connection, tenant: str, collection: str) -> dict[str, str]:
@@ -89,6 +89,36 @@ def pieces(connection: Connection, tenant: str, collection: str) -> Sequence[Any
             WHERE tenant = :tenant AND collection = :collection ORDER BY document, position"""),
         {"tenant": tenant, "collection": collection},
     ).all()
+
+
+def learned(
+    connection: Connection, tenant: str, collection: str | None, document: str | None, words: str | None
+) -> Sequence[Any]:
+    """The documents of a tenant that were learned, by these; with `words`, those in which they stand in any case."""
+    found = connection.execute(
+        text("""
+            SELECT collection, document, pieces, learned, fault FROM knowledge_documents
+            WHERE tenant = :tenant AND (:collection = '' OR collection = :collection)
+              AND (:document = '' OR document = :document)
+            ORDER BY collection, document"""),
+        {"tenant": tenant, "collection": collection or "", "document": document or ""},
+    ).all()
+    if words is None:
+        return found
+    holding = {(each.collection, each.document) for each in found if _holds(each.document, words)}
+    said = connection.execute(  # compared here: what a database calls the same letter in capitals is no umlaut's
+        text("SELECT collection, document, heading, text FROM knowledge_pieces WHERE tenant = :tenant"),
+        {"tenant": tenant},
+    )
+    holding |= {
+        (each.collection, each.document) for each in said if _holds(each.heading, words) or _holds(each.text, words)
+    }
+    return [each for each in found if (each.collection, each.document) in holding]
+
+
+def _holds(said: str, words: str) -> bool:
+    """Whether the words stand in it, however they are wrapped over lines."""
+    return " ".join(words.casefold().split()) in " ".join(said.casefold().split())
 
 
 def forget(connection: Connection, tenant: str, collection: str, document: str | None = None) -> int:
