@@ -113,9 +113,9 @@ class Learned:
             collection.fault = None
             if await self._read(tenant, library):
                 collection.held = None
-            if await self._encode(tenant, library):
-                collection.held = None
             if collection.held is not None and await self._has_lost(tenant, library, collection.held):
+                collection.held = None
+            if await self._encode(tenant, library):
                 collection.held = None
         except DirigentError as fault:
             collection.fault = fault
