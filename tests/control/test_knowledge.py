@@ -25,7 +25,7 @@ def taught(office: Office) -> Office:
             for name, words in texts.items():
                 keep_document(
                     connection, tenant=tenant, collection="mails", document=name, stamp="1",
-                    found=[Piece("", words)], fault="", now=START,
+                    found=[Piece("", words)], fault="", now=int(START),
                 )  # fmt: skip
     return office
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ async def test_what_is_forgotten_in_the_database_leaves_the_memory_of_every_work
     (folder / "urlaub.md").unlink()
     about = await database.reading(lambda connection: rows.learned(connection, "acme", None, None, "URLAUBSANTRAG"))
     for each in about:
-        await database.writing(lambda connection, each=each: rows.forget(connection, "acme", "handbook", each.document))
+        await database.writing(partial(rows.forget, tenant="acme", collection="handbook", document=each.document))
     found = await learned.search("acme", HANDBOOK, "Wann ist ein Urlaubsantrag zu stellen?", 3)
 
     assert "urlaub.md" in {each.document for each in about}
