@@ -306,6 +306,7 @@ class Run:
         "model",
         "place",
         "ports",
+        "prepared",
         "principal",
         "priority",
         "purpose",
@@ -365,6 +366,8 @@ class Run:
         """Where in the steps of the models that ask each other this is: the same path whenever they are walked."""
         self.asked: dict[str, int] | None = None
         """How often each model was asked from this place, so that what is asked twice has two places."""
+        self.prepared: object | None = None
+        """What the model with which it begins has worked out on the straight way, to go on with on the general one."""
         self.bounds: Bounds | None = None
         """What the models that take steps here may use up, each within that of the one that asked it."""
 
@@ -384,6 +387,15 @@ class Run:
             child.backed = backed or self.backed
             child.insists = not child.backed
         return self.catalog.answering(name).answer(request, child)
+
+    def passage(self, name: str, request: Request, *, backed: bool) -> Passage | None:
+        """The straight way to what `ask` would bring, where there is one now. Raises as `ask` does."""
+        child = self._child(name)
+        if self.grant is not OPEN:
+            self.permit(name)
+        child.backed = backed or self.backed
+        child.insists = not child.backed
+        return self.catalog.answering(name).passage(request, child)
 
     def within(self, money: Money) -> Run:
         """This run, of which all that is asked through it costs so much at most: spent there is spent here as well.

@@ -81,13 +81,12 @@ class Express:
         """Whether the caller has had a piece of it."""
 
     def sent(self, http: Http) -> bool:
-        """Sends the request; False where no connection waits for it. Raises Misconfigured."""
+        """Sends the request; False where no connection waits for it, or it cannot be sent as it is."""
         passage = self._passage
         try:
             flow = http.push(passage.call, passage.timeouts, self)
-        except DirigentError:
-            passage.dropped()
-            raise
+        except DirigentError:  # the general way meets it again, and knows whether somebody else can be asked
+            flow = None
         if flow is None:
             passage.dropped()
             return False

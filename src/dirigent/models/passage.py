@@ -118,7 +118,7 @@ class Passage(Try):
         """Takes a whole answer. Raises BadAnswer where it is none."""
         self.usage = self._dialect.usage_of(body)
         self.began()
-        if self.usage is None:
+        if self.usage is None or self._run.asker is not None:  # a router wants to know whose seals are in it
             self.passed(body)
         self.answered()
 
@@ -131,6 +131,8 @@ class Passage(Try):
         """Settles a try that came to nothing or broke off."""
         if self._witness is not None:
             self.usage = self._witness.usage
+        if self._first is None:  # another one may answer, and tells of itself alone
+            self._record.forwarded, self._record.content_type = (), None
         hush(error, self.headers)
         self.failed(error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from math import inf
 from time import perf_counter
@@ -23,7 +23,7 @@ from dirigent.core.messages import Request
 from dirigent.core.model import Mention, Model, Survey
 from dirigent.core.ports import Seconds
 from dirigent.core.profile import Profile, merged
-from dirigent.core.run import Run
+from dirigent.core.run import Passage, Run
 from dirigent.models.bonds import kept_by, sealed, unsealed, warm_at, warmed
 from dirigent.models.constraints import joint, ruled_out_of
 from dirigent.models.funding import nearly_spent
@@ -58,10 +58,8 @@ class Router(Model, frozen=True):
 
     async def answer(self, request: Request, run: Run) -> Answer:
         """Asks the candidates in the order the strategy gives, until one answers."""
-        plan = await _remembered(await self._decide(request, run), run)
+        plan, place = await self._planned(request, run)
         record = run.record
-        place = len(record.decisions)
-        record.decisions.append(plan.decision)
         failures: dict[str, DirigentError] = {}
         names = plan.order
         if self.strategy.verifies and plan.verified:
@@ -97,7 +95,30 @@ class Router(Model, frozen=True):
                 if started or not error.fallback:  # the caller has read half an answer: no second voice may finish it
                     raise
                 failures[name] = error
+                record.failed_first = None  # it was this one's, whether it has come to take it or not
         raise joint(run.model, failures, plan.ruled_out)
+
+    def passage(self, request: Request, run: Run) -> Passage | None:
+        """The straight way of the deployment that it chooses, where choosing waits for nothing.
+
+        Where that one fails before its first word, the general way goes on with the same decision.
+        """
+        if request.wire is None or self.hedge is not None or not self.strategy.at_once or run.logbook is not None:
+            return None
+        catalog = run.catalog
+        if catalog.profile(run.model).durable:
+            return None
+        plan = run.prepared = _at_once(self._decide(request, run))
+        chosen = plan.decision.chosen
+        if chosen is None or (plan.close and self.warm) or not catalog.profile(chosen).leaf:
+            return None
+        try:
+            passage = run.passage(chosen, plan.letter(chosen), backed=len(plan.order) > 1)
+        except DirigentError:  # the general way meets it again, and goes on to the next candidate
+            return None
+        if passage is not None:
+            run.record.decisions.append(plan.decision)
+        return passage
 
     async def explain(self, request: Request, run: Run) -> Sequence[Decision]:
         """This router's decision, then the decisions of whom it chose."""
@@ -166,6 +187,18 @@ class Router(Model, frozen=True):
         """Remembers who answers, where that may count for what is said next."""
         if plan.close and self.warm:
             warmed(plan.request, run, name)
+
+    async def _planned(self, request: Request, run: Run) -> tuple[_Plan, int]:
+        """The plan, and the place of its decision in the record: both may be there from the straight way."""
+        prepared, run.prepared = run.prepared, None
+        plan = await _remembered(
+            prepared if isinstance(prepared, _Plan) else await self._decide(request, run),
+            run,
+        )
+        decisions = run.record.decisions
+        if not (decisions and decisions[-1] is plan.decision):
+            decisions.append(plan.decision)
+        return plan, len(decisions) - 1
 
     async def _decide(self, request: Request, run: Run, *, thorough: bool = False) -> _Plan:
         """The decision, whom to ask in which order, and who was ruled out for which reason."""
@@ -286,6 +319,17 @@ class _Plan(NamedTuple):
         """
         meant = name == (self.issuer or self.order[0])
         return self.request if meant or not sealed(self.request) else unsealed(self.request)
+
+
+def _at_once(deciding: Coroutine[Any, Any, _Plan]) -> _Plan:
+    """The plan of a strategy that waits for nothing."""
+    try:
+        deciding.send(None)
+    except StopIteration as done:
+        plan: _Plan = done.value
+        return plan
+    deciding.close()
+    raise RuntimeError("a strategy that is to decide at once has waited")
 
 
 async def _remembered(plan: _Plan, run: Run) -> _Plan:

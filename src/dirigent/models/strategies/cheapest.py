@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from dirigent.core.usage import Money
 from dirigent.models.strategies.strategy import Question, Ranking, Strategy
 
@@ -14,6 +16,8 @@ class Cheapest(Strategy, frozen=True):
     Equal costs keep the order of the configuration. A candidate whose price is unknown comes last, because unknown is
     not free; so does one whose price is in another currency than the first known one, because the two do not compare.
     """
+
+    at_once: ClassVar[bool] = True
 
     async def order(self, question: Question) -> Ranking:
         """Known costs ascending, then what cannot be compared in the order of the configuration."""

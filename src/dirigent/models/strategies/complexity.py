@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
@@ -75,6 +75,8 @@ class Complexity(Strategy, frozen=True):
     tier without a candidate that can take the request passes it up, the highest down. It tells demanding looks, not
     whether a model will be right: on public benchmarks it is a weak predictor of that, as `docs/complexity.md` says.
     """
+
+    at_once: ClassVar[bool] = True
 
     tiers: tuple[tuple[str, ...], ...] = ()
     """The candidates in tiers from weak to strong; without it each candidate is a tier."""

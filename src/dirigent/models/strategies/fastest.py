@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -22,6 +22,8 @@ class Fastest(Strategy, frozen=True):
     The whole answer counts: seconds to the first token, plus the expected output at the measured pace. A candidate that
     nobody has measured comes after those that were, save for a small share of requests that try one of them first.
     """
+
+    at_once: ClassVar[bool] = True
 
     until: Literal["answer", "first_token"] = "answer"
     """What has to be soon: the end of the answer, or its first token."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
@@ -21,6 +21,8 @@ class LeastBusy(Strategy, frozen=True):
     Only deployments count their requests; a router among the candidates always looks idle. Where several are equally
     busy the lot falls, so that none is always first.
     """
+
+    at_once: ClassVar[bool] = True
 
     capacity: Mapping[str, Annotated[float, Meta(gt=0)]] = {}
     """How much each candidate can do, one to the other: with `{large: 4}` four requests at `large` weigh as much as one

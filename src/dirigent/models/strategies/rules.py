@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
@@ -44,6 +44,8 @@ class Rules(Strategy, frozen=True):
     The candidates that it does not name follow in the order of the configuration, as they do where no rule holds. A
     rule whose candidates are all ruled out for this request is passed over.
     """
+
+    at_once: ClassVar[bool] = True
 
     rules: Annotated[tuple[Rule, ...], Meta(min_length=1)]
     """The rules, first match wins."""

@@ -95,6 +95,8 @@ class Strategy(Kind, frozen=True):
     contract: ClassVar[str] = "strategy"
     verifies: ClassVar[bool] = False
     """Whether answers are held back until they are accepted, but for that of the last candidate."""
+    at_once: ClassVar[bool] = False
+    """Whether `order` never waits for anything, so that it may be asked where nobody can wait."""
 
     async def order(self, question: Question) -> Ranking:
         """Every candidate of `question`, best first, and the reason. Waits for nothing that another machine owns."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -21,6 +21,8 @@ class Weighted(Strategy, frozen=True):
     Shares are weights over the sum of the weights of all candidates that can take the request. Where a weight changes,
     only the callers whom the change moves are moved.
     """
+
+    at_once: ClassVar[bool] = True
 
     weights: Mapping[str, Annotated[float, Meta(ge=0)]]
     """The weight of each candidate; one that is not named, or has weight 0, only stands in when the others fail."""
