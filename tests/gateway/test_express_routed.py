@@ -49,10 +49,11 @@ def _at(one: Any, two: Any) -> dict[str, Any]:
 async def test_the_second_answer_goes_the_straight_way_and_tells_what_the_first_one_told(
     strategy: str, *, stream: bool
 ) -> None:
-    settings: dict[str, Any] = {
+    given: dict[str, dict[str, Any]] = {
         "rules": {"rules": [{"when": "words < 40", "use": "a"}]},
         "weighted": {"weights": {"a": 1.0}},
-    }.get(strategy, {})
+    }
+    settings = given.get(strategy, {})
     http = Straight()
     models = _models(strategy={"type": strategy, **settings}, warm=0)
     manner = STREAM if stream else GOOD
