@@ -32,9 +32,22 @@ _PATIENCE = 2.0
 _FRAME = Struct("<IH")
 """Of each line: the checksum of what follows, and its length."""
 _HEAD = Struct("<BQ")
-_MOST_LEVELS = 256
-_PAIRS = [Struct("<" + "Iq" * count) for count in range(_MOST_LEVELS)]
-_AMOUNTS = [Struct("<Q" + "q" * count) for count in range(_MOST_LEVELS)]
+
+
+class _Forms(dict[int, Struct]):
+    """Packed forms by how often a piece repeats, each made when first needed: all of them took three megabytes."""
+
+    def __init__(self, head: str, piece: str) -> None:
+        super().__init__()
+        self._head, self._piece = head, piece
+
+    def __missing__(self, count: int) -> Struct:
+        form = self[count] = Struct(self._head + self._piece * count)
+        return form
+
+
+_PAIRS = _Forms("<", "Iq")
+_AMOUNTS = _Forms("<Q", "q")
 HEADER, OPENED, HELD, SETTLED = range(4)
 
 
