@@ -16,6 +16,7 @@ from dirigent.core.logbook import Append, Facts, Logbook
 from dirigent.engines import EmbeddedEngine
 from dirigent.store import Database
 from dirigent.store.journal import StoredJournal
+from dirigent.store.pulse import Pulse
 from dirigent.store.vault import Vault
 
 __all__ = ["STEPS", "result_of", "serve"]
@@ -74,6 +75,8 @@ async def _serve(address: str, keys: Path, notes: Path, ready: Any) -> None:
     journal = StoredJournal(database, Vault(database, keys))
     journal.start()
     engine = EmbeddedEngine(journal, f"w-{os.getpid()}", places=8)
+    journal.news = engine.told
     await engine.start(Walking(notes))
+    Pulse(database).start(lambda _: engine.told())  # as a node hears of runs: else it is killed before it has any
     ready.set()
     await asyncio.Event().wait()
