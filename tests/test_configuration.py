@@ -140,3 +140,17 @@ def test_any_bytes_are_read_or_refused_with_a_line(written: bytes, tmp_path_fact
         found = refused.findings
 
     assert all(finding.message for finding in found)
+
+
+@pytest.mark.parametrize(
+    ("written", "line", "advice"),
+    [
+        ("models:\n\tm: {type: echo}\n", 2, "not a tab"),
+        ("models:\n  m: {type: echo}\n   p: {type: echo}\n", 3, "same column"),
+    ],
+)
+def test_mistakes_of_beginners_are_answered_with_advice(written: str, line: int, advice: str, tmp_path: Path) -> None:
+    (fault,) = refusal(tmp_path, written)
+
+    assert f":{line}" in fault or fault.startswith(f"{line}")
+    assert advice in fault

@@ -74,7 +74,7 @@ def read_sheet(file: Path) -> Sheet:
         document = reading.document()
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
-        words = ", ".join(filter(None, (fault.context, fault.problem))).replace(", but", " but")
+        words = ", ".join(filter(None, (fault.context, fault.problem))).replace(", but", " but") + _advice(fault)
         raise _misread(file, mark.line + 1 if mark else 1, words) from None
     except yaml.YAMLError:  # the parser stops at a character that YAML forbids, and says at which
         line, sign = next(((at, sign) for at, sign in _signs(text) if not _printable(sign)), (1, ""))
@@ -147,7 +147,10 @@ class _Reading:
         found: dict[str, object] = {}
         while not isinstance(key := next(self._events), yaml.MappingEndEvent):
             if not isinstance(key, yaml.ScalarEvent):
-                self._fault(path, f"a key is a plain text, not what stands in line {_line(key)}")
+                self._fault(
+                    path,
+                    f"a key is a plain text, not what stands in line {_line(key)}",
+                )
                 self._value(key, (*path, "?"))
                 self._value(next(self._events), (*path, "?"))
                 continue
@@ -167,6 +170,18 @@ class _Reading:
 
     def _fault(self, path: Place, message: str) -> None:
         self.faults.append(Finding(path, message))
+
+
+def _advice(fault: yaml.MarkedYAMLError) -> str:
+    """What is most often behind it, for those who have not written much YAML."""
+    problem = fault.problem or ""
+    if "'\\t'" in problem or "cannot start any token" in problem:
+        return (
+            ": write blanks, not a tab, at the beginning of a line, and quotation marks around a text with such signs"
+        )
+    if "block" in (fault.context or ""):
+        return ": lines that belong together begin in the same column, and a text with `: ` in it takes quotation marks"
+    return ""
 
 
 def _misplaced(problem: str, at: yaml.Event) -> yaml.MarkedYAMLError:

@@ -92,7 +92,7 @@ class Style(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     colour: Colour = "#1b4b9b"
     """Of headings, rules and the first series of a chart."""
     logo: str = ""
-    """A PNG or JPEG below the node's folder of documents, or the id of a file of the run."""
+    """A PNG or JPEG, by the id of a file of the run."""
     footer: str = ""
     """A line at the bottom of each page, beside its number."""
     page: Literal["A4", "Letter"] = "A4"
