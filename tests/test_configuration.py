@@ -66,6 +66,25 @@ def test_an_empty_file_is_an_empty_configuration(tmp_path: Path) -> None:
     assert read_sheet(sheet(tmp_path, b"\xef\xbb\xbfa: 1\n")).document == {"a": 1}
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["{{ x }}", "{{ input.text }} and more", "{{ x | money('EUR', 'de') }}", '{{ x["a"] }}', "{{ x ? 'a' : 'b' }}"],
+)
+@pytest.mark.parametrize("before", ["prompt: ", "- ", "a: {b: 1}\nprompt: "])
+def test_a_template_without_quotation_marks_is_told_to_need_them(before: str, value: str, tmp_path: Path) -> None:
+    file = sheet(tmp_path, f"steps:\n  {before.replace(chr(10), chr(10) + '  ')}{value}\n")
+
+    try:
+        read = read_sheet(file)
+    except Misread as misread:
+        told = described(misread, file)
+    else:
+        told = described(Misread(read.faults, read), file)
+
+    assert len(told) == 1
+    assert "a text that begins with `{{` needs quotation marks" in told[0]
+
+
 def test_what_the_format_does_not_allow_is_named_all_at_once_with_path_and_line(tmp_path: Path) -> None:
     text = "a: &x 1\nb: *x\nc: !!python/name:os.system 1\nd:\n  e: 1\n  e: 2\n? [k]\n: 1\n"
     file = sheet(tmp_path, text)

@@ -27,6 +27,8 @@ _DEEPEST = 64
 """Levels of nesting. Nobody writes more, and no recursion below has to fear for its stack."""
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
 _DECIMAL = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?")
+_OPEN_TEMPLATE = re.compile(r"(^|[-:,\[]\s+|\[)\{\{")
+_TEMPLATE = 'a text that begins with `{{` needs quotation marks: "{{ … }}"'
 _WORDS: Mapping[str, object] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
@@ -74,7 +76,7 @@ def read_sheet(file: Path) -> Sheet:
         document = reading.document()
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark or fault.context_mark
-        words = ", ".join(filter(None, (fault.context, fault.problem))).replace(", but", " but") + _advice(fault)
+        words = ", ".join(filter(None, (fault.context, fault.problem))).replace(", but", " but") + _advice(fault, text)
         raise _misread(file, mark.line + 1 if mark else 1, words) from None
     except yaml.YAMLError:  # the parser stops at a character that YAML forbids, and says at which
         line, sign = next(((at, sign) for at, sign in _signs(text) if not _printable(sign)), (1, ""))
@@ -136,20 +138,20 @@ class _Reading:
         if (tag := getattr(event, "tag", None)) not in (None, "!"):
             self._fault(path, f"the tag {tag} is not part of this format")
         if isinstance(event, yaml.MappingStartEvent):
-            return self._mapping(path)
+            return self._mapping(path, flow=bool(event.flow_style))
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(path)
         if not isinstance(event, yaml.ScalarEvent):
             raise _misplaced("expected a value", event)
         return event.value if event.style else _scalar(event.value)  # quoted is text, whatever it looks like
 
-    def _mapping(self, path: Place) -> dict[str, object]:
+    def _mapping(self, path: Place, *, flow: bool) -> dict[str, object]:
         found: dict[str, object] = {}
         while not isinstance(key := next(self._events), yaml.MappingEndEvent):
             if not isinstance(key, yaml.ScalarEvent):
+                braces = flow and isinstance(key, yaml.MappingStartEvent) and bool(key.flow_style)
                 self._fault(
-                    path,
-                    f"a key is a plain text, not what stands in line {_line(key)}",
+                    path, _TEMPLATE if braces else f"a key is a plain text, not what stands in line {_line(key)}"
                 )
                 self._value(key, (*path, "?"))
                 self._value(next(self._events), (*path, "?"))
@@ -172,9 +174,12 @@ class _Reading:
         self.faults.append(Finding(path, message))
 
 
-def _advice(fault: yaml.MarkedYAMLError) -> str:
+def _advice(fault: yaml.MarkedYAMLError, text: str) -> str:
     """What is most often behind it, for those who have not written much YAML."""
-    problem = fault.problem or ""
+    problem, lines = fault.problem or "", text.split("\n")
+    marks = [mark.line for mark in (fault.problem_mark, fault.context_mark) if mark is not None]
+    if any(_OPEN_TEMPLATE.search(line) for at in marks for line in lines[max(0, at - 1) : at + 1]):
+        return f": {_TEMPLATE}"
     if "'\\t'" in problem or "cannot start any token" in problem:
         return (
             ": write blanks, not a tab, at the beginning of a line, and quotation marks around a text with such signs"
