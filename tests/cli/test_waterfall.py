@@ -13,7 +13,19 @@ from rich.console import Console
 from dirigent.cli.waterfall import waterfall
 from dirigent.core.approvals import Question, Verdict
 from dirigent.core.identity import Principal
-from dirigent.core.journal import Asked, Began, Decided, Ended, Entry, Slept, Spent, StepEnded, StepFailed, Submission
+from dirigent.core.journal import (
+    Asked,
+    Began,
+    Decided,
+    Ended,
+    Entry,
+    LeftOut,
+    Slept,
+    Spent,
+    StepEnded,
+    StepFailed,
+    Submission,
+)
 from dirigent.core.traces import trace
 from dirigent.core.usage import Money
 
@@ -95,6 +107,25 @@ def test_a_pause_that_is_not_over_takes_no_room_of_the_time_to_come() -> None:
 
     assert "2.0 s" in lines[3]
     assert lines[-1].startswith("⏸ night")
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_step_that_was_left_out_stands_at_its_place_with_its_condition(width: int) -> None:
+    left_out = LeftOut(at=START + 2, path="check", step="check", when="draft.total > 5000 and input.new")
+
+    lines = shown(width, [Began(at=START), done("draft", 2, 2), left_out, done("apply", 4, 2)], 4)
+
+    assert max(map(len, lines)) <= width
+    head = next(place for place, line in enumerate(lines) if line.startswith("step"))
+    assert [line.split()[:2] for line in lines[head + 1 :] if line[0] != " "] == [
+        ["✓", "draft"],
+        ["○", "check"],
+        ["✓", "apply"],
+    ]
+    check = next(line for line in lines if line.startswith("○ check"))
+    assert not any(drawn in check for drawn in "█▏0")
+    below = " ".join(line.strip() for line in lines[lines.index(check) + 1 : -1])
+    assert "skipped, for this does not hold: draft.total > 5000" in below
 
 
 def test_a_run_that_has_not_begun_says_so() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from dirigent.core.errors import BadAnswer, Invalid, InvalidConfiguration, Overrun, TimedOut, Unavailable, Unsupported
 from dirigent.core.events import Finished, TextDelta, UsageReported
-from dirigent.core.journal import StepEnded, StepFailed
+from dirigent.core.journal import LeftOut, StepEnded, StepFailed
 from dirigent.core.messages import Message, Text
 from dirigent.core.run import Run
 from tests.world import World, request
@@ -185,6 +185,27 @@ async def test_a_step_whose_condition_does_not_hold_is_left_out_and_is_absent() 
     )
 
     assert json.loads((await small.collect("p")).text) == {"there": False, "x": None}
+
+
+async def test_a_step_that_is_left_out_leaves_a_word_in_the_trace_with_its_condition_wherever_it_stands() -> None:
+    inner = [{"type": "prompt", "name": "letter", "when": "item > 1", "model": "e", "prompt": "{{ item }}"}]
+    small = world(
+        {"type": "set", "name": "a", "when": "size(input.text) > 100", "values": {"x": 1}},
+        {"type": "map", "name": "each", "over": "[1, 2]", "steps": inner},
+        {"type": "set", "name": "z", "when": "has(a)", "values": {"x": 1}},
+    )
+    run = small.run()
+
+    await small.collect("p", "short", run)
+
+    assert run.logbook is not None
+    left_out = [entry for entry in run.logbook.entries if isinstance(entry, LeftOut)]
+    assert [(entry.path, entry.step, entry.when) for entry in left_out] == [
+        ("a", "set", "size(input.text) > 100"),
+        ("each/1/letter", "prompt", "item > 1"),
+        ("z", "set", "has(a)"),
+    ]
+    assert ended(run) == ["each/2/letter", "each"]
 
 
 async def test_a_step_is_tried_again_after_what_may_pass_and_not_after_anything_else() -> None:

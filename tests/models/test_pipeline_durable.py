@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from dirigent.core.approvals import Question, Verdict
 from dirigent.core.errors import BudgetExceeded, InvalidConfiguration, Unavailable
 from dirigent.core.events import collect
-from dirigent.core.journal import Asked, Decided, Slept, StepFailed, Suspended
+from dirigent.core.journal import Asked, Began, Decided, LeftOut, Slept, StepEnded, StepFailed, Suspended
 from dirigent.core.registry import Kind, Registry
 from dirigent.models.steps.step import Place, Step
 from tests.models.reciting import Recited, asked_of
@@ -87,6 +88,48 @@ async def test_several_people_are_asked_at_once_while_other_ways_come_to_their_e
 
     assert (await collect(paper.answer(small))).text == '{"anna":"no","bob":"yes","nobody":"one two"}'
     assert len([entry for entry in paper.entries if isinstance(entry, Asked)]) == 2
+
+
+LEAVING = [
+    {"type": "set", "name": "a", "when": "input.text == 'other'", "values": {"x": 1}},
+    {"type": "decide", "name": "d"},
+    {"type": "set", "name": "b", "when": "has(a)", "values": {"x": 2}},
+    {"type": "set", "name": "s", "values": {"x": 3}},
+    {"type": "set", "name": "c", "when": "has(a)", "values": {"x": 4}},
+]
+
+
+@pytest.mark.parametrize("cut", range(1, 8))
+async def test_what_is_left_out_is_told_once_and_at_its_place_wherever_the_process_was_lost(cut: int) -> None:
+    small, paper = world(*LEAVING, result="{{ s.x }}"), Paper()
+    paper.until = cut
+    with suppress(Crash):
+        await paper.walked(small)
+    paper.until = None
+
+    await paper.walked(small)
+
+    assert [type(entry) for entry in paper.entries] == [
+        Began,
+        LeftOut,
+        Asked,
+        Decided,
+        StepEnded,
+        LeftOut,
+        StepEnded,
+        LeftOut,
+    ]
+    assert [entry.path for entry in paper.entries if isinstance(entry, LeftOut)] == ["a", "b", "c"]
+
+
+async def test_a_journal_from_before_steps_that_are_left_out_were_told_goes_on() -> None:
+    small, paper = world(*LEAVING, result="{{ s.x }}"), Paper()
+    await waits(paper, small)
+    paper.entries = [entry for entry in paper.entries if not isinstance(entry, LeftOut)]
+
+    answer = await paper.walked(small)
+
+    assert (answer.text, paper.ended) == ("3", ["d", "s"])
 
 
 async def test_a_wait_names_its_time_once_and_goes_on_then() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from dirigent.control.desk import Taken, Unknown
 from dirigent.core.errors import Forbidden, Invalid
-from dirigent.core.journal import Began, Cancelled, Decided, Ended, Slept, StepBegan, StepFailed, fold
+from dirigent.core.journal import Began, Cancelled, Decided, Ended, LeftOut, Slept, StepBegan, StepFailed, fold
 from dirigent.core.usage import Money
 from dirigent.store import Database
 from dirigent.store.audit import entries as audited
@@ -255,6 +255,29 @@ async def test_a_pause_is_told_as_one(room: Room) -> None:
     assert [(step.path, step.step, step.state, step.waited) for step in told.steps] == [
         ("night", "pause", "waits", 40_000)
     ]
+
+
+async def test_a_step_that_was_left_out_is_told_with_its_condition_and_looked_at_anew_elsewhere(
+    room: Room,
+) -> None:
+    run = room.does("runs.submit", model="quote", input="x").run
+    (claimed,) = await room.claim()
+    await room.walk(
+        claimed,
+        Began(at=START),
+        done("draft", START + 1, "x"),
+        LeftOut(at=START + 1, path="check", step="check", when="draft.total > 5000"),
+        ended=Ended(at=START + 1, status="failed", code="timeout"),
+    )
+
+    told = room.does("runs.trace", run=run)
+    room.does("runs.resume", run=run)
+    (again,) = await room.claim()
+
+    assert [(step.path, step.step, step.state, step.reason) for step in told.steps][1:] == [
+        ("check", "check", "skipped", "draft.total > 5000")
+    ]
+    assert (list(fold(again.entries).steps), fold(again.entries).left_out) == (["draft"], {})
 
 
 async def test_nothing_of_another_tenants_runs_is_seen(room: Room) -> None:

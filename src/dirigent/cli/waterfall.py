@@ -14,8 +14,8 @@ from rich.text import Text
 
 __all__ = ["waterfall"]
 
-_STYLES = {"done": "green", "failed": "red", "runs": "cyan", "waits": "yellow"}
-_MARKS = {"done": "✓", "failed": "✗", "runs": "…", "waits": "⏸"}
+_STYLES = {"done": "green", "failed": "red", "runs": "cyan", "waits": "yellow", "skipped": "dim"}
+_MARKS = {"done": "✓", "failed": "✗", "runs": "…", "waits": "⏸", "skipped": "○"}
 _STATUS = {"done": "green", "failed": "red", "cancelled": "red", "waiting": "yellow"}
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _NARROW = 100
@@ -43,7 +43,7 @@ def waterfall(console: Console, run: Mapping[str, Any], now: int) -> None:
     outer = {step["path"] for step, below in pairwise(steps) if below["depth"] > step["depth"]}
     for step in steps:
         style = _STYLES[step["state"]]
-        name = Text(_name(step), style="" if step["state"] != "failed" else "red")
+        name = Text(_name(step), style=style if step["state"] in ("failed", "skipped") else "")
         cells: list[Text] = [name, scale.bar(step, bars, style), Text(_took(step, now))]
         if not narrow:
             cells.append(Text(step["step"] if step["path"] in outer else _by(step), style="dim"))
@@ -80,7 +80,7 @@ class _Scale:
 
     def bar(self, step: Mapping[str, Any], width: int, style: str) -> Text:
         """When it was at work; a mark where it waited."""
-        if step["began"] is None:
+        if step["began"] is None or step["state"] == "skipped":
             return Text("")
         begin = self._at(step["began"]) / self.whole * width
         end = self._at(step["ended"] if step["ended"] is not None else self._now) / self.whole * width
@@ -141,6 +141,8 @@ def _name(step: Mapping[str, Any]) -> str:
 def _below(step: Mapping[str, Any], *, narrow: bool) -> str | None:
     """What belongs below a step: the words of what was asked for, who decided, why it failed."""
     words = []
+    if step["state"] == "skipped":
+        words.append(f"skipped, for this does not hold: {step['reason']}")
     if step["outcome"] is not None:
         words.append(f"{step['outcome']} by {', '.join(step['by']) or 'nobody'}")
     if step["code"] is not None:
@@ -159,7 +161,7 @@ def _axis(whole: int, width: int) -> str:
 
 
 def _took(step: Mapping[str, Any], now: int) -> str:
-    if step["began"] is None:
+    if step["began"] is None or step["state"] == "skipped":
         return ""
     if step["waited"]:
         return f"⏸ {_seconds(step['waited'])}"

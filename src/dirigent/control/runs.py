@@ -20,6 +20,7 @@ from dirigent.core.journal import (
     Decided,
     Ended,
     Entry,
+    LeftOut,
     StepBegan,
     StepEnded,
     StepFailed,
@@ -316,14 +317,14 @@ def _done(entries: Sequence[Entry]) -> Sequence[Entry]:
     """What a new run takes over: what was done and decided, and what was begun and is in doubt.
 
     Failures are left out, so that tries are counted anew; so are questions that nobody has answered, which are asked
-    anew, and the end.
+    anew, steps that were left out, whose conditions are looked at anew, and the end.
     """
     answered = {entry.approval for entry in entries if isinstance(entry, Decided)}
     failed = {(entry.path, entry.attempt) for entry in entries if isinstance(entry, StepFailed)}
     return [
         entry
         for entry in entries
-        if not isinstance(entry, Began | Ended | Cancelled | StepFailed)
+        if not isinstance(entry, Began | Ended | Cancelled | StepFailed | LeftOut)
         and not (isinstance(entry, Asked) and entry.approval not in answered)
         and not (isinstance(entry, StepBegan) and (entry.path, entry.attempt) in failed)
     ]

@@ -27,6 +27,7 @@ __all__ = [
     "Ended",
     "Entry",
     "Fenced",
+    "LeftOut",
     "Noted",
     "RunStatus",
     "Slept",
@@ -127,6 +128,15 @@ class StepFailed(_Entry, frozen=True, kw_only=True, tag="step_failed"):
     spent: Spent = Spent()
 
 
+class LeftOut(_Entry, frozen=True, kw_only=True, tag="left_out"):
+    """A step was left out. This is for those who look at the run: the condition is looked at whenever it is walked."""
+
+    path: str
+    step: str
+    when: str
+    """The condition that did not hold."""
+
+
 class Asked(_Entry, frozen=True, kw_only=True, tag="asked"):
     """People are asked, and the run waits for them."""
 
@@ -179,7 +189,7 @@ class Ended(_Entry, frozen=True, kw_only=True, tag="ended"):
     code: str | None = None
 
 
-Entry = Began | StepBegan | StepEnded | StepFailed | Asked | Decided | Slept | Noted | Cancelled | Ended
+Entry = Began | StepBegan | StepEnded | StepFailed | LeftOut | Asked | Decided | Slept | Noted | Cancelled | Ended
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -240,6 +250,7 @@ class State:
         "ended",
         "failures",
         "input",
+        "left_out",
         "length",
         "notes",
         "slept",
@@ -255,6 +266,7 @@ class State:
         """Steps that were about to have their effect, by path; those that ended included."""
         self.steps: dict[str, StepEnded] = {}
         self.failures: dict[str, list[StepFailed]] = {}
+        self.left_out: dict[str, LeftOut] = {}
         self.approvals: dict[str, Asked] = {}
         self.verdicts: dict[str, Verdict] = {}
         self.slept: dict[str, float] = {}
@@ -274,6 +286,8 @@ class State:
                 self.steps.setdefault(entry.path, entry)
             case StepFailed():
                 self.failures.setdefault(entry.path, []).append(entry)
+            case LeftOut():
+                self.left_out.setdefault(entry.path, entry)
             case Asked():
                 self.approvals.setdefault(entry.path, entry)
             case Decided():

@@ -13,6 +13,7 @@ from dirigent.core.journal import (
     Asked,
     Effect,
     Entry,
+    LeftOut,
     Noted,
     Slept,
     Spent,
@@ -42,7 +43,7 @@ class Logbook:
     for whoever looks at the trace.
     """
 
-    __slots__ = ("_append", "_steps", "entries", "run", "state")
+    __slots__ = ("_append", "_held", "_steps", "entries", "run", "state")
 
     def __init__(self, run: str, state: State | None = None, append: Append | None = None) -> None:
         self.run = run
@@ -50,6 +51,7 @@ class Logbook:
         self.entries: list[Entry] = []
         """What was written since this logbook was opened."""
         self._append = append
+        self._held: dict[str, LeftOut] = {}
         self._steps = 0
 
     @property
@@ -59,6 +61,8 @@ class Logbook:
 
     async def write(self, *entries: Entry) -> None:
         """Returns once the entries are durable. Raises Fenced where another worker has taken the run over."""
+        entries = (*self._held.values(), *entries)
+        self._held = {}
         if self._append is not None:
             await self._append(entries)
         for entry in entries:
@@ -101,6 +105,21 @@ class Logbook:
         plain = read(written(value))  # what goes on is what would be read after a crash, to the digit
         await self.write(StepEnded(at=time(), path=path, step=kind, output=plain, spent=spent(), facts=facts))
         return plain
+
+    def leave_out(self, path: str, kind: str, when: str) -> None:
+        """Takes note that a step is left out, for `when` does not hold; it is written with what is written next.
+
+        What is lost of this in a crash is noted again on the next walk.
+        """
+        known = self.state.left_out
+        if path in known or path in self.state.steps or len(known) + len(self._held) >= MAX_STEPS:
+            return
+        self._held.setdefault(path, LeftOut(at=time(), path=path, step=kind, when=when))
+
+    async def flush(self) -> None:
+        """Returns once nothing waits any more to be written."""
+        if self._held:
+            await self.write()
 
     async def ask(self, path: str, question: Question) -> Verdict:
         """What people say to a question. Raises Suspended until somebody has answered."""

@@ -16,6 +16,7 @@ from dirigent.core.journal import (
     Decided,
     Ended,
     Entry,
+    LeftOut,
     RunStatus,
     Slept,
     Spent,
@@ -27,8 +28,9 @@ from dirigent.core.journal import (
 )
 from dirigent.core.usage import Money
 
-__all__ = ["Trace", "TraceStep", "cost_of", "trace"]
+__all__ = ["StepState", "Trace", "TraceStep", "cost_of", "trace"]
 
+StepState = Literal["done", "failed", "runs", "waits", "skipped"]
 _ABOVE = re.compile(r"[/:~?][^/:~?]*$")
 
 
@@ -38,7 +40,8 @@ class TraceStep(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     step: str
     """Its type; `question` where people are asked, `pause` where it waits for a time."""
-    state: Literal["done", "failed", "runs", "waits"]
+    state: StepState
+    """`skipped` where it was left out."""
     depth: int
     began: int | None
     """Milliseconds since 1970."""
@@ -56,7 +59,7 @@ class TraceStep(msgspec.Struct, frozen=True, kw_only=True):
     unpriced: bool = False
     attempts: int = 0
     reason: str | None = None
-    """Why it was answered by whom it was."""
+    """Why it was answered by whom it was; the condition that did not hold, where it was left out."""
     code: str | None = None
     """Why it failed."""
     approval: str | None = None
@@ -117,9 +120,16 @@ class _Told:
         self.begun: StepBegan | None = None
         self.ended: StepEnded | None = None
         self.failed: list[StepFailed] = []
+        self.left_out: LeftOut | None = None
         self.asked: Asked | None = None
         self.decided: Decided | None = None
         self.slept: Slept | None = None
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether it was left out, and nothing else is told of it."""
+        others = (self.begun, self.ended, self.asked, self.slept, *self.failed)
+        return self.left_out is not None and all(each is None for each in others)
 
 
 def trace(
@@ -217,6 +227,8 @@ def _take(told: _Told, entry: Entry) -> None:
             told.ended = told.ended or entry
         case StepFailed():
             told.failed.append(entry)
+        case LeftOut():
+            told.left_out = told.left_out or entry
         case Asked():
             told.asked = told.asked or entry
         case Decided():
@@ -231,15 +243,17 @@ def _step(path: str, told: _Told, waits: Sequence[tuple[int, int]], now: int, *,
     cost, unpriced = cost_of(spent)
     began, ended = _times(told, now)
     if done is not None:
-        state: Literal["done", "failed", "runs", "waits"] = "done"
+        state: StepState = "done"
     elif last is not None and asked is None:
         state = "failed"
     elif (asked is not None and told.decided is None) or (told.slept is not None and told.slept.until * 1000 > now):
         state = "waits"
+    elif told.is_left_out:
+        state = "skipped"
     else:
         state = "done" if told.decided is not None or told.slept is not None else "runs"
     verdict = None if told.decided is None else told.decided.verdict
-    known = next((each for each in (done, last, told.begun) if each is not None), None)
+    known = next((each for each in (done, last, told.begun, told.left_out) if each is not None), None)
     within = (began or 0, ended if ended is not None else now)
     return TraceStep(
         path=path,
@@ -258,7 +272,9 @@ def _step(path: str, told: _Told, waits: Sequence[tuple[int, int]], now: int, *,
         currency=None if cost is None else cost.currency,
         unpriced=unpriced,
         attempts=sum(each.attempts for each in spent),
-        reason=next((each.reason for each in reversed(spent) if each.reason is not None), None),
+        reason=told.left_out.when
+        if told.left_out is not None and state == "skipped"
+        else next((each.reason for each in reversed(spent) if each.reason is not None), None),
         code=last.code if last is not None and done is None else None,
         approval=None if asked is None else asked.approval,
         outcome=None if verdict is None else verdict.outcome,
@@ -272,12 +288,15 @@ def _step(path: str, told: _Told, waits: Sequence[tuple[int, int]], now: int, *,
 def _ordered(steps: Mapping[str, TraceStep]) -> tuple[TraceStep, ...]:
     """The steps as they began, each behind the one that it is within; their depth counts those alone that are there."""
     lines = {path: [*reversed([each for each in _above(path) if each in steps]), path] for path in steps}
-    order = sorted(steps, key=lambda path: [(steps[each].began or 0, each) for each in lines[path]])
+    told = {path: place for place, path in enumerate(steps)}  # as they were written, where one began as another did
+    order = sorted(steps, key=lambda path: [(steps[each].began or 0, told[each]) for each in lines[path]])
     return tuple(msgspec.structs.replace(steps[path], depth=len(lines[path]) - 1) for path in order)
 
 
 def _times(told: _Told, now: int) -> tuple[int | None, int | None]:
     """When it began and ended, as far as anybody has said."""
+    if told.left_out is not None and told.is_left_out:
+        return int(told.left_out.at * 1000), int(told.left_out.at * 1000)
     starts = [each.at - each.spent.seconds for each in _spending(told)]
     starts += [entry.at for entry in (told.begun, told.asked, told.slept) if entry is not None]
     ends = []

@@ -16,7 +16,7 @@ from typing import Any
 
 from dirigent.conductor import Conductor
 from dirigent.core.errors import DirigentError, Invalid, Unsupported
-from dirigent.core.journal import Asked, Ended, Entry, Slept, StepEnded, Submission
+from dirigent.core.journal import Asked, Ended, Entry, LeftOut, Slept, StepEnded, Submission
 from dirigent.core.messages import Request
 from dirigent.core.outputs import events_of, response_of
 from dirigent.core.ports import Engine
@@ -186,6 +186,8 @@ def _progress(call: Call, request: Request, dialect: Dialect, writer: StreamWrit
     match entry:
         case StepEnded(path=path):
             words = f"step {path} is done"
+        case LeftOut(path=path):
+            words = f"step {path} is left out"
         case Asked(path=path):
             words = f"{path} waits for people"
         case Slept(path=path):

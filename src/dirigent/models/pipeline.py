@@ -201,6 +201,8 @@ class _Begun:
 
     async def _result(self, pipeline: Pipeline, walk: Walk) -> Any:
         results = await walk.steps(pipeline.steps, self.run, self.scope)
+        if self.outermost:
+            await self.book.flush()
         if pipeline.result is None:
             value = results.get(pipeline.steps[-1].name)
         else:

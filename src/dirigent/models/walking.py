@@ -61,11 +61,12 @@ class Walk:
 
     async def step(self, step: Step, run: Run, scope: Mapping[str, object]) -> object:
         """The result of one step, what it gave where it was done before; `ABSENT` where it is left out."""
-        if step.when is not None and not holding(step.when, scope):
-            return ABSENT
         path = f"{run.place}/{step.name}" if run.place else step.name
-        self.bounds.take(path)
         book = run.logbook or run.opened()
+        if step.when is not None and not holding(step.when, scope):
+            book.leave_out(path, _type_of(type(step)), step.when)
+            return ABSENT
+        self.bounds.take(path)
         retry = step.retry or _ONCE
         attempt = 1
         if path not in book.state.steps and (told := book.state.failures.get(path)):
