@@ -142,7 +142,7 @@ def _below(step: Mapping[str, Any], *, narrow: bool) -> str | None:
     """What belongs below a step: the words of what was asked for, who decided, why it failed."""
     words = []
     if step["state"] == "skipped":
-        words.append(f"skipped, for this does not hold: {step['reason']}")
+        words.append(f"not: {step['reason']}")
     if step["outcome"] is not None:
         words.append(f"{step['outcome']} by {', '.join(step['by']) or 'nobody'}")
     if step["code"] is not None:
@@ -161,7 +161,9 @@ def _axis(whole: int, width: int) -> str:
 
 
 def _took(step: Mapping[str, Any], now: int) -> str:
-    if step["began"] is None or step["state"] == "skipped":
+    if step["state"] == "skipped":
+        return "skipped"
+    if step["began"] is None:
         return ""
     if step["waited"]:
         return f"⏸ {_seconds(step['waited'])}"
