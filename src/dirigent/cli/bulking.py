@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 import msgspec
-import uvloop
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dirigent.cli.client import Client
 from dirigent.cli.operating import answered, carry_out, tenant_option
 from dirigent.cli.options import as_json, data_option, fail, json_option
 from dirigent.cli.orders import ORDERS
+from dirigent.cli.tabling import FORMS, Line, Table, read_table, write_table
 from dirigent.cli.telling import wide_console
-from dirigent.core.documents import Document, Extract, Grid, ReadLimits
 from dirigent.core.errors import DirigentError
-from dirigent.documents.room import Room
 
 __all__ = ["bulk"]
 
@@ -33,10 +28,10 @@ _AT_ONCE = 200
 _LARGEST = 1_000_000
 """Bytes of rows that are sent together."""
 _EVERY = 0.5
-_LIMITS = ReadLimits(bytes=200_000_000, unpacked=1_000_000_000, rows=1_000_000, pages=1)
 _WRITER = msgspec.json.Encoder(decimal_format="number")
 _PAGE = 200
-_FACTS = ("status", "error", "words", "cost", "currency", "input_tokens", "output_tokens", "milliseconds", "run")
+_TOLD = 20
+"""Rows that came to nothing, of which the terminal hears."""
 
 
 @click.command(
@@ -46,11 +41,11 @@ _FACTS = ("status", "error", "words", "cost", "currency", "input_tokens", "outpu
 @click.argument("model")
 @click.option(
     "--in", "source", required=True, type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="The table: a CSV, XLSX or Parquet file, whose first line has the names.",
+    help="The table: a CSV, XLSX or Parquet file; the first line of a CSV or XLSX file has the names.",
 )  # fmt: skip
 @click.option(
     "--out", "target", type=click.Path(path_type=Path, dir_okay=False),
-    help="Where to write what came of the rows: a CSV or XLSX file. [default: beside the table]",
+    help="Where to write what came of the rows: a CSV, XLSX or Parquet file. [default: beside the table, in its form]",
 )  # fmt: skip
 @click.option("--column", help="The column whose text is asked. [default: the whole row, as data]")
 @click.option("--subject", help="The column that says whom a row is about, so that it can be found and erased.")
@@ -77,101 +72,117 @@ def bulk(
 ) -> None:
     """Ask a model for each row of a table; each row is done once, whatever is killed meanwhile.
 
+    A row that is broken is refused with its line and field, and the others are done. Empty cells of a workbook or a
+    Parquet file are left out of what is asked; of a workbook the first sheet that has rows is taken.
+
     The server goes on by itself: who interrupts this command and gives it again follows the same bulk run to its end.
     `dirigent bulk stop` and `dirigent bulk start` stop it and let it go on.
     """
-    rows = _read(source)
-    for name in (column, subject):
-        if name is not None and rows and name not in rows[0]:
-            raise click.UsageError(f"the table has no column {name!r}; it has {', '.join(rows[0])}")
+    table = _read(source, column, subject)
+    ending = source.suffix.lower() if source.suffix.lower() in FORMS else ".csv"
+    target = target if target is not None else source.with_name(f"{source.stem}.results{ending}")
+    if target.suffix.lower() not in FORMS:
+        raise click.UsageError(f"{target} is neither a CSV nor an XLSX nor a Parquet file")
+    if table.aside:
+        click.echo(f"left aside: {', '.join(table.aside)}", err=True)
+    rows, wrong = _sorted(table, column, subject)
     if not rows:
-        fail(f"{source} has no rows")
-    target = target if target is not None else source.with_name(f"{source.stem}.results.csv")
-    if target.suffix.lower() not in (".csv", ".xlsx"):
-        raise click.UsageError(f"{target} is neither a CSV nor an XLSX file")
+        fail(f"no row of {source} can be asked; {table.counts} {table.lines[0].number}: {wrong[1]}")
     id_ = f"bulk-{token_hex(12)}" if again else _id(model, source, column, in_tenant)
     order = {"model": model, "id": id_, "parallel": parallel, "key": key, "purpose": purpose}
     order = {name: value for name, value in order.items() if value is not None}
 
-    found: dict[int, dict[str, Any]] = {}
+    found: dict[int, dict[str, Any]] = {
+        place: {"status": "refused", "error": "invalid_request", "words": words} for place, words in wrong.items()
+    }
 
     async def work(client: Client) -> dict[str, Any]:
         begun = await carry_out(client, ORDERS["bulk.begin"], order)
         if begun["state"] == "filling":
-            for chunk in _chunks(rows, column, subject):
+            for chunk in _chunks(rows):
                 await carry_out(client, ORDERS["bulk.add"], {"id": id_, "rows": chunk})
         if begun["state"] in ("filling", "stopped"):
             begun = await carry_out(client, ORDERS["bulk.start"], {"id": id_})
         ended = await _followed(client, id_, begun, quiet=as_object)
         found.update(await _results(client, id_))
-        costs = _costs(found)
-        return {**ended, "out": str(target), "cost": costs}
+        return {**ended, "refused": len(wrong), "out": str(target), "cost": _costs(found)}
 
     outcome = answered(data, in_tenant, work)
-    _write(target, rows, found)
+    write_table(target, table, found)
+    faults = list(_faults(table, found))
+    outcome["faults"] = faults[:_PAGE]
     if as_object:
         as_json(outcome)
     else:
         cost = ", ".join(f"{amount} {currency}" for currency, amount in outcome["cost"].items()) or "unknown"
         click.echo(
             f"{outcome['done']} of {outcome['total']} rows done, {outcome['failed']} failed, "
-            f"{outcome['cancelled']} cancelled; cost {cost}; written to {outcome['out']}"
+            f"{outcome['cancelled']} cancelled, {outcome['refused']} refused; cost {cost}; written to {outcome['out']}"
         )
-    if outcome["failed"] or outcome["cancelled"] or outcome["state"] != "done":
+        for fault in faults[:_TOLD]:
+            click.echo(f"{table.counts} {fault[table.counts]}: {fault['words'] or fault['error']}", err=True)
+        if len(faults) > _TOLD:
+            click.echo(f"and {len(faults) - _TOLD} more, in {target}", err=True)
+    if outcome["refused"] or outcome["failed"] or outcome["cancelled"] or outcome["state"] != "done":
         sys.exit(1)
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
-def _read(source: Path) -> list[dict[str, Any]]:
-    if source.suffix.lower() != ".csv":
-        return _read_in_the_room(source)
+def _read(source: Path, column: str | None, subject: str | None) -> Table:
+    """The table; ends the command in words where there is none, or where it lacks a column."""
     try:
-        text = source.read_bytes().decode("utf-8-sig")
-        sample = text[:8_192]
-        try:
-            dialect: Any = csv.Sniffer().sniff(sample, delimiters=",;\t|")
-        except csv.Error:
-            dialect = "excel"
-        return [
-            {str(name): value for name, value in row.items()}
-            for row in csv.DictReader(io.StringIO(text), dialect=dialect)
-        ]
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        fail(f"{source} cannot be read as a table: {fault}")
+        table = read_table(source)
+    except DirigentError as fault:
+        fail(fault.message)
+    except OSError as fault:
+        fail(f"{source} cannot be read: {fault.strerror}")
+    for name in (column, subject):
+        if name is not None and name not in table.columns:
+            raise click.UsageError(f"the table has no column {name!r}; it has {', '.join(table.columns)}")
+    if not table.lines:
+        fail(f"{source} has no rows")
+    return table
 
 
-def _read_in_the_room(source: Path) -> list[dict[str, Any]]:
-    """A table in a format that is read in a process of its own, as everything is that others have made."""
-
-    async def read(data: bytes) -> Extract:
-        with TemporaryDirectory(prefix="dirigent-") as folder:
-            room = Room(Path(folder))
-            try:
-                return await room.read(source.name, "", data, _LIMITS)
-            finally:
-                await room.close()
-
-    try:
-        extract = uvloop.run(read(source.read_bytes()))
-    except (DirigentError, OSError) as fault:
-        fail(f"{source} cannot be read as a table: {fault}")
-    if not extract.tables:
-        fail(f"{source} has no table")
-    if extract.cut:
-        fail(f"{source} is too large: {'; '.join(extract.cut)}")
-    return [dict(row) for row in extract.tables[0].rows]
+def _sorted(table: Table, column: str | None, subject: str | None) -> tuple[list[dict[str, Any]], dict[int, str]]:
+    """The rows as they are sent, and what is wrong with the others, each by its place in the table."""
+    rows, wrong = [], {}
+    for place, line in enumerate(table.lines, 1):
+        asks = _asked(line, column)
+        if line.wrong is not None or asks is None:
+            wrong[place] = line.wrong or f"{column}: it is empty"
+            continue
+        sent: dict[str, Any] = {"row": place, "input": asks}
+        if subject is not None:
+            about = line.cells[subject]
+            sent["subject"] = "" if about is None else str(about)[:200]
+        rows.append(sent)
+    return rows, wrong
 
 
-def _chunks(rows: Sequence[Mapping[str, Any]], column: str | None, subject: str | None) -> list[list[dict[str, Any]]]:
+def _asked(line: Line, column: str | None) -> Any:
+    """What is asked for a row; None where there is nothing."""
+    if column is None:
+        return {name: value for name, value in line.cells.items() if value is not None}
+    value = line.cells[column]
+    return None if value == "" else value
+
+
+def _faults(table: Table, found: Mapping[int, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows of which nothing came, in their order, each with its line."""
+    for place, line in enumerate(table.lines, 1):
+        result = found.get(place, {})
+        if result.get("status") in ("refused", "failed"):
+            yield {table.counts: line.number, "error": result.get("error"), "words": result.get("words")}
+
+
+def _chunks(rows: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """The rows as they are sent, so many together as one request may carry."""
     chunks: list[list[dict[str, Any]]] = [[]]
     size = 0
-    for number, row in enumerate(rows, 1):
-        sent: dict[str, Any] = {"row": number, "input": row if column is None else row[column] or ""}
-        if subject is not None:
-            sent["subject"] = str(row[subject] or "")[:200]
+    for sent in rows:
         weight = len(_WRITER.encode(sent))
         if chunks[-1] and (len(chunks[-1]) == _AT_ONCE or size + weight > _LARGEST):
             chunks.append([])
@@ -179,45 +190,6 @@ def _chunks(rows: Sequence[Mapping[str, Any]], column: str | None, subject: str 
         chunks[-1].append(sent)
         size += weight
     return chunks
-
-
-def _write(target: Path, rows: Sequence[Mapping[str, Any]], found: Mapping[int, Mapping[str, Any]]) -> None:
-    """Every row as it was, with what came of it."""
-    columns = list(rows[0])
-    if target.suffix.lower() == ".xlsx":
-        target.write_bytes(uvloop.run(_workbook(rows, found)))
-        return
-    with target.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*columns, "output", *_FACTS])
-        for number, row in enumerate(rows, 1):
-            result = found.get(number, {})
-            cells = [*(row[name] for name in columns), _output(result), *(result.get(name) for name in _FACTS)]
-            writer.writerow([_harmless(cell) for cell in cells])
-
-
-async def _workbook(rows: Sequence[Mapping[str, Any]], found: Mapping[int, Mapping[str, Any]]) -> bytes:
-    table = tuple(
-        {**row, "output": _output(found.get(number, {})), **{name: found.get(number, {}).get(name) for name in _FACTS}}
-        for number, row in enumerate(rows, 1)
-    )
-    with TemporaryDirectory(prefix="dirigent-") as folder:
-        room = Room(Path(folder))
-        try:
-            made = await room.render(Document(title="Results", language="en", tables={"results": Grid(table)}), "xlsx")
-        finally:
-            await room.close()
-    return made.data
-
-
-def _output(result: Mapping[str, Any]) -> str | None:
-    output = result.get("output")
-    return output if output is None or isinstance(output, str) else _WRITER.encode(output).decode()
-
-
-def _harmless(cell: object) -> object:
-    """A text that a table program does not take for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def _id(model: str, source: Path, column: str | None, tenant: str | None) -> str:
@@ -266,7 +238,7 @@ def _costs(found: Mapping[int, Mapping[str, Any]]) -> dict[str, str]:
     """What all rows have cost, by currency, to the digit."""
     sums: dict[str, int] = {}
     for row in found.values():
-        if row["cost"] is not None:
+        if row.get("cost") is not None:
             whole, _, rest = row["cost"].partition(".")
             nano = int(whole) * 10**9 + int(rest.ljust(9, "0")[:9] or 0)
             sums[row["currency"]] = sums.get(row["currency"], 0) + nano

@@ -152,6 +152,8 @@ class Sheet(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     columns: tuple[str, ...]
     rows: tuple[Mapping[str, Any], ...]
+    lines: tuple[int, ...] = ()
+    """The line in the file on which each row stands."""
 
 
 class Extract(msgspec.Struct, frozen=True, omit_defaults=True):

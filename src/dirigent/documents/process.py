@@ -8,13 +8,20 @@ import sys
 from dirigent.annex.process import Breathe, inhabit
 from dirigent.core.documents import Made
 from dirigent.core.errors import Invalid
-from dirigent.documents import page, pdf, plain, word, workbook
+from dirigent.documents import page, parquet, pdf, plain, word, workbook
 from dirigent.documents.message import Ask, Told, read_document, written
 from dirigent.documents.reading import extract
 
 _MEMORY = 3 * 1024**3
 """Bytes of address space: what unfolds without end ends there."""
-_WRITERS = {"md": plain.made, "html": page.made, "docx": word.made, "pdf": pdf.made, "xlsx": workbook.made}
+_WRITERS = {
+    "md": plain.made,
+    "html": page.made,
+    "docx": word.made,
+    "pdf": pdf.made,
+    "xlsx": workbook.made,
+    "parquet": parquet.made,
+}
 
 
 def work(ask: Ask, _: Breathe) -> Told:

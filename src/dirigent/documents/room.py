@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from dirigent.annex.annex import Annex, annex_command
 from dirigent.core.documents import Document, DocumentFormat, Extract, Made, ReadLimits
@@ -30,8 +31,8 @@ class Room:
             environment={"MPLCONFIGDIR": str(folder / ".fonts"), "HOME": str(folder), "LC_ALL": "C.UTF-8"},
         )
 
-    async def render(self, document: Document, form: DocumentFormat) -> Made:
-        """The document in that format. Raises Invalid, Unavailable."""
+    async def render(self, document: Document, form: DocumentFormat | Literal["parquet"]) -> Made:
+        """The document in that format; its one table as Parquet. Raises Invalid, Unavailable."""
         told = await self._annex.do(Ask("render", form, written(document)))
         return Made(told.data, told.content_type, told.extension, told.pages, told.notes)
 

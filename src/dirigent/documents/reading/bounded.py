@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import Any
 
 from dirigent.core.documents import ReadLimits, Sheet
 
-__all__ = ["Cuts", "decoded", "sheet_of", "tidy"]
+__all__ = ["Cuts", "decoded", "named", "sheet_of", "tidy"]
 
 _MOST_COLUMNS = 500
 
@@ -38,24 +39,26 @@ def sheet_of(name: str, rows: Iterable[Sequence[Any]], cuts: Cuts) -> Sheet | No
     """A table whose first row that holds anything is its head; None where there is none."""
     head: list[str] | None = None
     found: list[Mapping[str, Any]] = []
-    for values in rows:
+    lines: list[int] = []
+    for line, values in enumerate(rows, 1):
         if all(value in (None, "") for value in values):
             continue
         if head is None:
             if len(values) > _MOST_COLUMNS:
                 cuts.note(f"a table was cut after {_MOST_COLUMNS} columns")
-            head = _named(values[:_MOST_COLUMNS])
+            head = named(values[:_MOST_COLUMNS])
             continue
         if len(found) == cuts.limits.rows:
             cuts.note(f"the table {name!r} was cut after {cuts.limits.rows} rows")
             break
         padded = [*values, *[None] * (len(head) - len(values))]
         found.append({field: tidy(value) for field, value in zip(head, padded, strict=False)})
-    return None if head is None else Sheet(name, tuple(head), tuple(found))
+        lines.append(line)
+    return None if head is None else Sheet(name, tuple(head), tuple(found), tuple(lines))
 
 
 def tidy(value: object) -> Any:
-    """A value as plain data: exact numbers, ISO dates, texts without space around them."""
+    """A value as plain data: exact numbers, ISO dates, texts without space around them, other bytes as base64."""
     match value:
         case None | bool() | int():
             return value
@@ -69,6 +72,15 @@ def tidy(value: object) -> Any:
             return value.isoformat()
         case str():
             return value.strip() or None
+        case list() | tuple():
+            return [tidy(item) for item in value]
+        case Mapping():
+            return {str(name): tidy(item) for name, item in value.items()}
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                return b64encode(value).decode()
         case _:
             return str(value)
 
@@ -84,7 +96,7 @@ def decoded(data: bytes) -> str:
         return data.decode("cp1252", errors="replace")
 
 
-def _named(values: Sequence[Any]) -> list[str]:
+def named(values: Sequence[Any]) -> list[str]:
     """Names of columns, each there once."""
     names: list[str] = []
     for index, value in enumerate(values, 1):

@@ -6,8 +6,6 @@ from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-import msgspec
-
 from dirigent.core.documents import ReadLimits
 from dirigent.core.errors import Finding, Invalid, Unavailable
 from dirigent.core.journal import Effect
@@ -43,7 +41,8 @@ class Read(Step, frozen=True, kw_only=True):
         found = await run.ports.documents.read(name, content_type, data, self.limits)
         place.tell(kind=found.kind, characters=len(found.text), tables=len(found.tables), cut=len(found.cut))
         told = {name: getattr(found, name) for name in found.__struct_fields__ if name != "tables"}
-        return {**told, "tables": [msgspec.structs.asdict(sheet) for sheet in found.tables]}
+        tables = [{"name": sheet.name, "columns": sheet.columns, "rows": sheet.rows} for sheet in found.tables]
+        return {**told, "tables": tables}
 
     async def _bytes(self, place: Place, files: Files) -> tuple[str, str, bytes]:
         """Name, type and content of the file. Raises Invalid where it is none."""
