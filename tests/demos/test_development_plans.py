@@ -137,6 +137,17 @@ async def test_a_message_that_says_what_no_table_has_is_replaced(tmp_path: Path,
     assert plan["message"].startswith("Ihr Ziel ist die Rolle Teamleitung Service. Schon heute")
 
 
+async def test_the_plan_says_of_no_model_that_it_worded_what_is_the_fixed_text(tmp_path: Path) -> None:
+    async with staged("development_plans", tmp_path, writer={"type": "echo"}) as stage:
+        result = await stage.play("development_plans", employees=["E-101"])
+        (held,) = stage.outputs("held")
+        texts = await texts_of(stage, result)
+
+    assert held["passed"]
+    assert result["plans"][0]["worded_by"] == "fixed text"
+    assert not any("Sprachmodell" in text for text in texts.values())
+
+
 async def test_a_message_that_holds_is_taken_and_a_manager_may_change_it(tmp_path: Path) -> None:
     said = (
         "Ihr Ziel ist die Rolle Teamleitung Service, und vieles bringen Sie mit. Wir planen mit Ihnen „Teams leiten: "

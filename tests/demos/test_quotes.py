@@ -34,6 +34,11 @@ KITA = [
     ("das Fachbuch Wohnungslüftung", 1, "Fachbuch Wohnungslüftung"),
 ]
 
+DESMET = [
+    ("60 filter sets F7/G4 for the NW 300", 60, "filter set F7/G4 NW 300"),
+    ("5 temperature sensors NTC 10 kΩ", 5, "temperature sensor NTC 10 kΩ"),
+]
+
 
 def reading(customer: str, positions: list[tuple[str, int, str]]) -> dict[str, Any]:
     """A model that reads an inquiry so."""
@@ -163,6 +168,23 @@ async def test_a_model_that_repeats_its_task_is_not_sent_to_the_customer(stage: 
 
     assert "Schreibe einen Satz" not in pages
     assert "5 Jahre Garantie" in pages
+
+
+@pytest.mark.parametrize("stage", [(reading("K-2010", DESMET), HONEST)], indirect=True)
+async def test_a_quote_abroad_names_the_country_and_its_total_stands_out(stage: Stage) -> None:
+    result = await stage.play("quote", **inquiry("desmet"))
+    word, pdf = [await stage.document(each) for each in result["files"]]
+
+    pages = " ".join(page.extract_text() for page in PdfReader(BytesIO(pdf)).pages)
+    file = docx.Document(BytesIO(word))
+    assert "Belgium" in pages
+    assert "\nBE\n" not in pages
+    bold = [
+        [run.bold for cell in row.cells for paragraph in cell.paragraphs for run in paragraph.runs]
+        for row in file.tables[-1].rows
+    ]
+    assert all(bold[-1])
+    assert not any(any(row) for row in bold[1:-1])
 
 
 @pytest.mark.parametrize("stage", [(reading("K-1042", BRANDT), HONEST)], indirect=True)

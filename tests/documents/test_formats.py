@@ -121,6 +121,22 @@ def test_a_workbook_computes_and_text_of_others_is_never_a_formula() -> None:
     assert 10 < sheet.column_dimensions["B"].width < 61
 
 
+def test_a_last_row_that_is_a_sum_stands_out_in_every_format() -> None:
+    rows = ({"what": "Goods", "amount": Decimal(10)}, {"what": "Total", "amount": Decimal(12)})
+    grid = Grid(rows, (Column("what"), Column("amount", form="money")), last_is_sum=True)
+    document = Document(markdown="![](table:sums)", tables={"sums": grid}, language="en")
+
+    sheet = load_workbook(BytesIO(workbook.made(document).data)).active
+    file = docx.Document(BytesIO(word.made(document).data))
+
+    assert sheet is not None
+    assert [[cell.font.bold for cell in row] for row in sheet.iter_rows(min_row=2)] == [[False, False], [True, True]]
+    bold = [[cell.paragraphs[0].runs[0].bold for cell in row.cells] for row in file.tables[0].rows[1:]]
+    assert [all(row) for row in bold] == [False, True]
+    assert "| **Total** |" in plain.made(document).data.decode()
+    assert "<tfoot><tr><td>Total</td>" in page.made(document).data.decode()
+
+
 @pytest.mark.parametrize("formula", ["{none}*2", "{count}*WEBSERVICE('x')", "{count}!A1", "{count}|cmd"])
 def test_a_formula_that_is_more_than_arithmetic_is_refused(formula: str) -> None:
     grid = Grid(({"count": 1},), (Column("count"), Column("x", formula=formula)))

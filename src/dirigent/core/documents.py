@@ -61,6 +61,8 @@ class Grid(msgspec.Struct, frozen=True, omit_defaults=True):
     columns: tuple[Column, ...] = ()
     """All fields of the first rows where none is named."""
     title: str = ""
+    last_is_sum: bool = False
+    """Whether the last row is the sum of those above it: then it stands out."""
 
 
 class Chart(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -45,6 +45,9 @@ def cells_of(grid: Grid, language: Language) -> Cells:
         if not sums[0]:
             sums[0] = _TOTAL[language]
         totals = tuple(sums)
+    elif grid.last_is_sum and rows:
+        *above, totals = rows
+        rows = tuple(above)
     right = tuple(column.form in ("integer", "number", "money", "percent") for column in columns)
     return Cells(columns, tuple(_title(column) for column in columns), rows, totals, right)
 

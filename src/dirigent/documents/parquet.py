@@ -38,19 +38,18 @@ def made(document: Document) -> Made:
     texts = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(columns)))
     with TemporaryDirectory(prefix="dirigent-") as folder:
         source, target = Path(folder) / "rows.json", Path(folder) / "table.parquet"
-        longest = 0
+        most = 1_000_000
         with source.open("wb") as file:
             for row in grid.rows:
                 line = {f"c{place}": _text(row.get(column.field)) for place, column in enumerate(columns)}
-                longest = max(longest, file.write(_WRITER.encode(line) + b"\n"))
+                most = max(most, file.write(_WRITER.encode(line) + b"\n"))
         database = duckdb.connect(":memory:", config={"memory_limit": "1GB", "threads": 1})
         try:
             database.execute("SET allowed_paths = $paths", {"paths": [str(source), str(target)]})
             database.execute("SET enable_external_access = false")
-            database.execute(
-                f"COPY (SELECT {chosen} FROM read_json('{source}', format = 'newline_delimited', columns = {{{texts}}}, "  # noqa: S608 -- names are quoted
-                f"maximum_object_size = {max(1_000_000, longest)})) TO '{target}' (FORMAT parquet)"
-            )
+            settings = f"format = 'newline_delimited', columns = {{{texts}}}, maximum_object_size = {most}"
+            rows = f"read_json('{source}', {settings})"
+            database.execute(f"COPY (SELECT {chosen} FROM {rows}) TO '{target}' (FORMAT parquet)")  # noqa: S608 -- quoted
         finally:
             database.close()
         return Made(target.read_bytes(), _TYPE, "parquet")

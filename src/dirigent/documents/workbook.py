@@ -69,6 +69,9 @@ def _sheet(sheet: Worksheet, grid: Grid, document: Document) -> None:
     last = len(grid.rows) + 1
     if any(column.total for column in columns) and grid.rows:
         _totals(sheet, columns, last, language)
+    elif grid.last_is_sum and grid.rows:
+        for index in range(1, len(columns) + 1):
+            _stand_out(sheet.cell(last, index))
     for index, column in enumerate(columns):
         texts = [shown.head[index], *(row[index] for row in shown.rows)]
         width = max((max(map(len, text.split("\n"))) for text in texts if text), default=8)
@@ -127,6 +130,11 @@ def _look(cell: Cell | MergedCell, column: Column, language: Language) -> None:
     cell.number_format = _format(column, language)
 
 
+def _stand_out(cell: Cell | MergedCell) -> None:
+    cell.font = Font(name="Calibri", size=11, bold=True, color=_hex(INK))
+    cell.fill = PatternFill("solid", fgColor=_hex(SUNKEN))
+
+
 def _totals(sheet: Worksheet, columns: Sequence[Column], last: int, language: Language) -> None:
     for index, column in enumerate(columns, 1):
         cell, letter = sheet.cell(last + 1, index), get_column_letter(index)
@@ -135,8 +143,7 @@ def _totals(sheet: Worksheet, columns: Sequence[Column], last: int, language: La
         elif index == 1:
             cell.value = {"de": "Summe", "en": "Total"}[language]
         _look(cell, column, language)
-        cell.font = Font(name="Calibri", size=11, bold=True, color=_hex(INK))
-        cell.fill = PatternFill("solid", fgColor=_hex(SUNKEN))
+        _stand_out(cell)
 
 
 def _formula(formula: str, letters: Mapping[str, str], row: int) -> str:

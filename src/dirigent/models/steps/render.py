@@ -44,6 +44,8 @@ class SetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """Its columns, their titles with templates; all fields of the rows where none is named."""
     title: str = ""
     """Above it, and the name of its sheet in a workbook; templates are filled in."""
+    last_is_sum: bool = False
+    """Whether the last row is the sum of those above it: then it stands out."""
 
 
 class DrawnChart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -179,7 +181,8 @@ class Render(Step, frozen=True, kw_only=True):
             column if column.title is None else msgspec.structs.replace(column, title=place.text(column.title))
             for column in table.columns
         )
-        return Grid(_rows(place.value(table.rows), f"tables.{name}"), columns, place.text(table.title))
+        rows = _rows(place.value(table.rows), f"tables.{name}")
+        return Grid(rows, columns, place.text(table.title), table.last_is_sum)
 
     def _chart(self, name: str, chart: DrawnChart, place: Place) -> Chart:
         names = {field: place.text(called) for field, called in chart.names.items()}

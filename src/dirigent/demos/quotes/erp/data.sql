@@ -64,3 +64,10 @@ INSERT INTO freight (country, up_to_kg, price) VALUES
     ('CH', 5.00, 29.00),
     ('CH', 31.50, 59.00),
     ('CH', 99999.00, 210.00);
+INSERT INTO countries (country, name_de, name_en) VALUES
+    ('AT', 'Österreich', 'Austria'),
+    ('BE', 'Belgien', 'Belgium'),
+    ('CH', 'Schweiz', 'Switzerland'),
+    ('DE', 'Deutschland', 'Germany'),
+    ('FR', 'Frankreich', 'France'),
+    ('NL', 'Niederlande', 'Netherlands');

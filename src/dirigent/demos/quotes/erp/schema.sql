@@ -43,6 +43,11 @@ CREATE TABLE tax_rates (
     percent       numeric(5, 2) NOT NULL,
     PRIMARY KEY (tax_code, country)
 );
+CREATE TABLE countries (
+    country       text PRIMARY KEY,
+    name_de       text NOT NULL,
+    name_en       text NOT NULL
+);
 CREATE TABLE freight (
     country       text NOT NULL,
     up_to_kg      numeric(8, 2) NOT NULL,
