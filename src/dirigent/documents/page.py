@@ -47,7 +47,7 @@ border-radius:4px}
 pre{background:var(--sunken);padding:.8rem 1rem;border-radius:6px;overflow-x:auto}pre code{padding:0;background:none}
 hr{border:0;border-top:1px solid var(--border);margin:1.5rem 0}
 figure{margin:1.4rem 0;overflow-x:auto;break-inside:avoid}figure img{max-width:100%%;height:auto;display:block}
-.chart img{width:100%%}
+.chart img{width:100%%;min-width:34rem}
 figcaption{color:var(--muted);font-size:.85rem;margin-top:.35rem}
 figcaption.above{color:var(--ink);font-weight:600;margin:0 0 .35rem}
 table{border-collapse:collapse;width:100%%;font-size:.9rem;font-variant-numeric:tabular-nums;hyphens:auto}

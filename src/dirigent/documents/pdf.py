@@ -53,6 +53,8 @@ _BEFORE = {1: 7.0, 2: 5.5, 3: 4.0}
 _AFTER = 2.6
 _LONGEST_CELL = 600
 _MOST_ROWS = 2_000
+_SHORT, _ROW = 12, 6.3
+"""Rows of a table that is not parted if that can be, and millimetres of a row of one line."""
 _NARROW = 1.35
 """Points that a table loses for each step in which it would be too wide."""
 
@@ -232,8 +234,12 @@ class _Page(FPDF):
 
     def _height_of(self, following: Sequence[Block]) -> float:
         """What has to stand on the page of a heading: the picture right below it, or three lines of whatever comes."""
-        pictured = any(isinstance(block, Figure) and block.what != "table" for block in following)
-        return 82.0 if pictured else 3 * _LINE
+        for block in following:
+            if isinstance(block, Figure) and block.what != "table":
+                return 82.0
+            if isinstance(block, Figure) and block.name in self.document.tables:
+                return _height(self.document.tables[block.name])
+        return 3 * _LINE
 
     def _block(self, block: Block) -> None:
         match block:
@@ -384,8 +390,8 @@ class _Page(FPDF):
     def _grid(self, grid: Grid, caption: str) -> None:
         cells = cells_of(grid, self.document.language)
         rows = list(cells.rows[:_MOST_ROWS])
+        self._keep(_height(grid))
         if caption or grid.title:
-            self._keep(5 * _LINE)
             self._look("B", 8.5, INK)
             self.multi_cell(0, 4.6, self._known(caption or grid.title), align="L", new_x="LMARGIN", new_y="NEXT")
             self.ln(1)
@@ -520,6 +526,12 @@ def _drawable() -> frozenset[int]:
     with TTFont(FONTS[""]) as font:
         table: Any = font.getBestCmap()
         return frozenset(table)
+
+
+def _height(grid: Grid) -> float:
+    """What of a table and its title has to stand on one page: all of it where it is short, else its first rows."""
+    rows = len(grid.rows) + (2 if any(column.total for column in grid.columns) else 1)
+    return 5.6 + rows * _ROW if rows <= _SHORT else 5 * _LINE
 
 
 def _cut(text: str, most: int) -> str:

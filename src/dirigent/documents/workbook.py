@@ -99,7 +99,7 @@ def _head(sheet: Worksheet, head: Sequence[str], columns: Sequence[Column], colo
         cell.fill = PatternFill("solid", fgColor=_hex(SUNKEN))
         cell.border = Border(bottom=Side("medium", color=_hex(colour)))
         cell.alignment = Alignment(
-            horizontal="right" if _numeric(column) else "left", vertical="center", wrap_text=True
+            horizontal="right" if _numeric(column) else "left", vertical="center", wrap_text=True, indent=1
         )
     sheet.row_dimensions[1].height = 22
 
