@@ -47,7 +47,9 @@ def workbook(file: Path, rows: list[tuple[Any, ...]], *, more: bool = True) -> N
     for row in rows:
         sheet.append(row)
     if more:
-        book.create_sheet("Notes").append(["not a table of inquiries"])
+        notes = book.create_sheet("Notes")
+        notes.append(["note"])
+        notes.append(["not an inquiry"])
     book.save(file)
 
 
