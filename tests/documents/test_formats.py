@@ -126,10 +126,9 @@ def test_a_last_row_that_is_a_sum_stands_out_in_every_format() -> None:
     grid = Grid(rows, (Column("what"), Column("amount", form="money")), last_is_sum=True)
     document = Document(markdown="![](table:sums)", tables={"sums": grid}, language="en")
 
-    sheet = load_workbook(BytesIO(workbook.made(document).data)).active
+    sheet = load_workbook(BytesIO(workbook.made(document).data)).worksheets[0]
     file = docx.Document(BytesIO(word.made(document).data))
 
-    assert sheet is not None
     assert [[cell.font.bold for cell in row] for row in sheet.iter_rows(min_row=2)] == [[False, False], [True, True]]
     bold = [[cell.paragraphs[0].runs[0].bold for cell in row.cells] for row in file.tables[0].rows[1:]]
     assert [all(row) for row in bold] == [False, True]

@@ -148,7 +148,8 @@ def _read(source: Path, column: str | None, subject: str | None) -> Table:
 
 def _sorted(table: Table, column: str | None, subject: str | None) -> tuple[list[dict[str, Any]], dict[int, str]]:
     """The rows as they are sent, and what is wrong with the others, each by its place in the table."""
-    rows, wrong = [], {}
+    rows: list[dict[str, Any]] = []
+    wrong: dict[int, str] = {}
     for place, line in enumerate(table.lines, 1):
         asks = _asked(line, column)
         if line.wrong is not None or asks is None:

@@ -30,7 +30,7 @@ def read(data: bytes, limits: ReadLimits) -> Extract:
             if number == limits.pages:
                 cuts.note(f"the workbook was cut after {limits.pages} sheets")
                 break
-            rows = book[name].iter_rows(values_only=True)
+            rows: Iterator[Sequence[Any]] = book[name].iter_rows(values_only=True)
             if told_by is not None:
                 rows = _looked_at(name, rows, told_by[name].iter_rows(values_only=True), cuts)
             sheet = sheet_of(name, rows, cuts)
