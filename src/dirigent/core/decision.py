@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from dirigent.core.usage import Money
 
-__all__ = ["Considered", "Decision"]
+__all__ = ["Considered", "Decision", "Grounds"]
 
 
 class Considered(msgspec.Struct, frozen=True):
@@ -26,17 +26,76 @@ class Considered(msgspec.Struct, frozen=True):
     """Expected seconds to the end of the answer; None before anything was measured."""
 
 
-class Decision(msgspec.Struct, frozen=True):
-    """Why a router sends a request where it does."""
+class Grounds(NamedTuple):
+    """What a decision rests on."""
 
-    router: str
-    strategy: str
-    reason: str
-    """One sentence for people: the rule that decided."""
-    chosen: str | None
     candidates: tuple[Considered, ...]
     features: Mapping[str, Any]
-    """What was measured of the request; empty where the strategy looked at nothing."""
     details: Mapping[str, Any]
-    """What the strategy adds: contributions, scores, the rules that were tried."""
-    microseconds: float
+
+
+class Decision:
+    """Why a router sends a request where it does. What it rests on is put into words when somebody reads it."""
+
+    __slots__ = ("_grounds", "_tell", "chosen", "microseconds", "reason", "router", "strategy")
+
+    def __init__(  # noqa: PLR0917  made once per request, and names cost time there
+        self,
+        router: str,
+        strategy: str,
+        reason: str,
+        chosen: str | None,
+        microseconds: float,
+        tell: Callable[[], Grounds],
+    ) -> None:
+        self.router = router
+        self.strategy = strategy
+        self.reason = reason
+        """One sentence for people: the rule that decided."""
+        self.chosen = chosen
+        self.microseconds = microseconds
+        self._tell = tell
+        self._grounds: Grounds | None = None
+
+    @property
+    def candidates(self) -> tuple[Considered, ...]:
+        """What was thought of each."""
+        return self._told().candidates
+
+    @property
+    def features(self) -> Mapping[str, Any]:
+        """What was measured of the request; empty where the strategy looked at nothing."""
+        return self._told().features
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """What the strategy adds: contributions, scores, the rules that were tried."""
+        return self._told().details
+
+    def amended(self, chosen: str | None, reason: str, **details: object) -> Decision:
+        """The decision with what came of it."""
+
+        def tell() -> Grounds:
+            grounds = self._told()
+            return grounds._replace(details={**grounds.details, **details}) if details else grounds
+
+        return Decision(self.router, self.strategy, reason, chosen, self.microseconds, tell)
+
+    def asdict(self) -> dict[str, Any]:
+        """All of it."""
+        grounds = self._told()
+        return {
+            "router": self.router,
+            "strategy": self.strategy,
+            "reason": self.reason,
+            "chosen": self.chosen,
+            "candidates": grounds.candidates,
+            "features": grounds.features,
+            "details": grounds.details,
+            "microseconds": self.microseconds,
+        }
+
+    def _told(self) -> Grounds:
+        if self._grounds is None:
+            self._grounds = self._tell()
+        return self._grounds

@@ -165,6 +165,9 @@ class Message(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """The text parts, joined by line breaks."""
+        parts = self.parts
+        if len(parts) == 1 and type(part := parts[0]) is Text:
+            return part.text
         return "\n".join(part.text for part in self.parts if isinstance(part, Text))
 
 

@@ -70,7 +70,7 @@ def _explained(model: str, decisions: Sequence[Decision]) -> dict[str, Any]:
         "candidates": [_candidate(each) for each in outer.candidates],
         "microseconds": sum(decision.microseconds for decision in decisions),
         "decisions": [
-            {**msgspec.structs.asdict(decision), "candidates": [_candidate(each) for each in decision.candidates]}
+            {**decision.asdict(), "candidates": [_candidate(each) for each in decision.candidates]}
             for decision in decisions
         ],
     }

@@ -27,7 +27,7 @@ from dirigent.models.bonds import keep
 from dirigent.models.funding import Funds
 from dirigent.models.heard import Heard, words_of
 
-__all__ = ["Headers", "Passing", "Try", "forwarded", "hush", "retry_after"]
+__all__ = ["Headers", "Passing", "Try", "forwarded", "hush", "retry_after", "unquoted"]
 
 Headers = tuple[tuple[str, str], ...]
 _SECRET = 8
@@ -57,6 +57,7 @@ class Try:
         "_record",
         "_request",
         "_run",
+        "_seals",
         "_tariff",
         "_vitals",
         "funds",
@@ -81,6 +82,8 @@ class Try:
         self._vitals = run.ports.vitals
         self._request = request
         self._dialect = dialect
+        # only who was asked by a model has somebody who wants to know whose seals are in its answer
+        self._seals = None if run.asker is None or dialect.seals is None else dialect.seals.findall
         self._tariff = tariff
         self._breaker = breaker
         self._probe: bool | None = None
@@ -151,9 +154,9 @@ class Try:
         if heard is None:
             heard = self._heard = Heard()
         heard.passed(data)
-        if self._run.asker is not None and (pattern := self._dialect.seals) is not None:
-            for found in pattern.findall(data):
-                self.issued(_unquoted(found))
+        if self._seals is not None:
+            for found in self._seals(data):
+                self.issued(unquoted(found))
 
     def issued(self, seal: str) -> None:
         """Remembers a seal of this deployment for the routers that will be asked to go on."""
@@ -262,7 +265,7 @@ class Try:
         return Usage(estimated_request(request), output, estimated=True)
 
 
-def _unquoted(raw: bytes) -> str:
+def unquoted(raw: bytes) -> str:
     """The text that stands between the quotation marks of a JSON string."""
     try:
         return msgspec.json.decode(b'"%b"' % raw, type=str)

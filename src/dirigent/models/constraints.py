@@ -22,41 +22,70 @@ from dirigent.core.ports import Capability
 from dirigent.core.profile import Profile
 from dirigent.core.run import Run
 
-__all__ = ["joint", "ruled_out_of"]
+__all__ = ["Field", "joint", "ruled_out_of"]
+
+
+class Field:
+    """All whom a router may ask, and what is known of them for as long as one catalog lasts."""
+
+    __slots__ = ("choosy", "names", "of", "profiles", "spare", "strategy")
+
+    def __init__(
+        self,
+        of: object,
+        names: tuple[str, ...],
+        spare: tuple[str, ...],
+        profiles: Mapping[str, Profile],
+        strategy: str,
+    ) -> None:
+        self.of = of
+        """The router: held, so that its identity is nobody else's meanwhile."""
+        self.names = names
+        self.spare = spare
+        """Those that are fallbacks alone."""
+        self.profiles = profiles
+        """Each once, in the order of the names."""
+        self.strategy = strategy
+        self.choosy = any(profile.capabilities is not None for profile in profiles.values())
+        """Whether anybody is known to lack something."""
 
 
 def ruled_out_of(
-    names: Iterable[str], request: Request, run: Run, issuer: str | None
+    field: Field, request: Request, run: Run, issuer: str | None
 ) -> tuple[Mapping[str, DirigentError], bool]:
     """Who cannot take the request, and why: rights first, then capabilities, room, bonds and health.
 
     The truth value says that all who could take it rest.
     """
-    needs = tuple(_needs(request))
+    needs = tuple(_needs(request)) if field.choosy else ()
     out: dict[str, DirigentError] = {}
     resting: list[str] = []
     kept = issuer if request.previous is not None else None
-    for name in dict.fromkeys(names):
-        profile = run.catalog.profile(name)
-        if not (ruling := run.grant.may_reach(name, profile.region, leaf=profile.leaf)).permitted:
+    may_reach, healthy, task = run.grant.may_reach, run.ports.vitals.healthy, request.task
+    for name, profile in field.profiles.items():
+        if not (ruling := may_reach(name, profile.region, leaf=profile.leaf)).permitted:
             out[name] = Forbidden(ruling.rule)
-            continue
-        if profile.tasks is not None and request.task not in profile.tasks:
-            out[name] = Unsupported(f"it takes no requests for {request.task}")
-            continue
-        lacking = [need for need in needs if profile.capabilities is not None and need not in profile.capabilities]
-        if lacking:
+        elif profile.tasks is not None and task not in profile.tasks:
+            out[name] = Unsupported(f"it takes no requests for {task}")
+        elif needs and (lacking := _lacking(needs, profile)):
             out[name] = Unsupported(f"it lacks {' and '.join(lacking)}")
-        elif why := _too_small(profile, request):
+        elif profile.context_window is not None and (why := _too_small(profile.context_window, request)):
             out[name] = TooLong(why)
         elif kept is not None and name != kept:
             out[name] = Unsupported(f"{kept} keeps the conversation that is continued")
-        elif not run.ports.vitals.healthy(name):
+        elif not healthy(name):
             resting.append(name)
-    all_rest = bool(resting) and len(out) + len(resting) == len(set(names))
+    if not resting:
+        return out, False
+    all_rest = len(out) + len(resting) == len(field.profiles)
     if not all_rest:  # were all of them resting, trying would be better than refusing
         out |= {name: _resting(name, run) for name in resting}
     return out, all_rest
+
+
+def _lacking(needs: Iterable[Capability], profile: Profile) -> list[Capability]:
+    able = profile.capabilities
+    return [] if able is None else [need for need in needs if need not in able]
 
 
 def _resting(name: str, run: Run) -> Unavailable:
@@ -79,16 +108,10 @@ def _needs(request: Request) -> Iterable[Capability]:
         yield "files"
 
 
-def _too_small(profile: Profile, request: Request) -> str:
+def _too_small(window: int, request: Request) -> str:
     """Why the prompt surely does not fit, or nothing. Four characters are a token: it gets the benefit of the doubt."""
-    if profile.context_window is None:
-        return ""
     tokens = sum(len(text) for _, text in request.texts()) // 4
-    return (
-        f"about {tokens} tokens do not fit its window of {profile.context_window}"
-        if tokens > profile.context_window
-        else ""
-    )
+    return f"about {tokens} tokens do not fit its window of {window}" if tokens > window else ""
 
 
 def joint(router: str, failures: Mapping[str, DirigentError], ruled_out: Mapping[str, DirigentError]) -> DirigentError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -18,7 +18,7 @@ from dirigent.models.glance import Glance, glance
 from dirigent.models.language import UNKNOWN, tongue
 from dirigent.models.terms import Terms, terms_in
 
-__all__ = ["LOOKED_AT", "NAMES", "Features", "measure", "tokens_in"]
+__all__ = ["LOOKED_AT", "NAMES", "Demands", "Features", "Measuring", "measure", "tokens_in"]
 
 LOOKED_AT: Final = 4_000
 """Characters of the prompt that are looked at: the first 2,500 and the last 1,500 of a longer one."""
@@ -118,52 +118,195 @@ def measure(
     max_output: int | None,
 ) -> Features:
     """The features of a conversation: the role and text of each message in order, and what comes with them."""
+    return Measuring(texts, tools, images, audio, wants_json, max_output).features()
+
+
+class Measuring:
+    """A conversation that is measured step by step: what nobody asks for is not worked out."""
+
+    __slots__ = (
+        "_audio",
+        "_code",
+        "_features",
+        "_images",
+        "_lines",
+        "_looked",
+        "_max_output",
+        "_prompt",
+        "_scale",
+        "_seen",
+        "_terms",
+        "_texts",
+        "_tools",
+        "_wants_json",
+        "_weighed",
+    )
+
+    def __init__(  # noqa: PLR0917  made once per request, and names cost time there
+        self,
+        texts: Sequence[tuple[str, str]],
+        tools: int,
+        images: int,
+        audio: int,
+        wants_json: bool,  # noqa: FBT001
+        max_output: int | None,
+    ) -> None:
+        self._texts = texts
+        self._tools = tools
+        self._images = images
+        self._audio = audio
+        self._wants_json = wants_json
+        self._max_output = max_output
+        self._weighed: _Weighed | None = None
+        self._features: Features | None = None
+        self._seen: Glance | None = None
+
+    @property
+    def context_tokens(self) -> int:
+        """As in Features."""
+        return self._weights().context
+
+    def demands(self) -> Demands:
+        """What makes a request demanding, without the rest."""
+        seen = self._look()
+        scale, code, terms = self._scale, self._code, self._terms
+        weighed = self._weighed or self._weights()
+        return Demands(
+            round(len(seen.words) * scale),
+            terms.specialist,
+            code,
+            _maths(self._looked, seen, terms, code),
+            round(seen.numbers * scale),
+            terms.tasks,
+            terms.requirements + _points(self._looked),
+            weighed.context,
+            weighed.turns,
+            self._tools,
+            self._wants_json,
+            self._images,
+        )
+
+    def features(self) -> Features:
+        """All of it."""
+        if self._features is None:
+            self._features = self._measured()
+        return self._features
+
+    def _measured(self) -> Features:
+        demands = self.demands()
+        seen, terms, scale = self._look(), self._terms, self._scale
+        weighed = self._weights()
+        words = len(seen.words)
+        language = tongue(seen.words, seen.accented, seen.foreign)
+        if language == UNKNOWN and words <= _SHORT:
+            language = terms.language or UNKNOWN  # a few nouns: their own language is all there is to go by
+        return Features(
+            characters=len(self._prompt),
+            words=demands.words,
+            sentences=round(_sentences(self._lines) * scale),
+            word_length=round(seen.letters / words, 2) if words else 0.0,
+            tokens=weighed.prompt,
+            turns=weighed.turns,
+            context_tokens=weighed.context,
+            system_tokens=weighed.system,
+            max_output=self._max_output or 0,
+            tools=self._tools,
+            images=self._images,
+            audio=self._audio,
+            wants_json=self._wants_json,
+            code=demands.code,
+            maths=demands.maths,
+            numbers=demands.numbers,
+            questions=_questions(self._looked, scale),
+            tasks=demands.tasks,
+            requirements=demands.requirements,
+            specialist_terms=demands.specialist_terms,
+            specialist_field=terms.field,
+            language=language,
+            sampled=scale > 1,
+        )
+
+    def _look(self) -> Glance:
+        seen = self._seen
+        if seen is None:
+            texts = self._texts
+            first = _first_of_prompt(texts)
+            said = [text for role, text in (texts[first:] if first else texts) if role == "user"]
+            prompt = self._prompt = said[0] if len(said) == 1 else "\n".join(said)
+            looked, self._scale = _looked_at(prompt)
+            self._looked = looked
+            seen = self._seen = glance(looked)
+            self._terms = terms_in(seen.words)
+            lines = self._lines = _lines(looked)
+            self._code = _code(looked, lines)
+        return seen
+
+    def _weights(self) -> _Weighed:
+        found = self._weighed
+        if found is None:
+            found = self._weighed = _weighed(self._texts)
+        return found
+
+
+class Demands(NamedTuple):
+    """The features that make a request demanding, as they are in Features."""
+
+    words: int
+    specialist_terms: int
+    code: float
+    maths: float
+    numbers: int
+    tasks: int
+    requirements: int
+    context_tokens: int
+    turns: int
+    tools: int
+    wants_json: bool
+    images: int
+
+
+class _Weighed(NamedTuple):
+    """Tokens of a conversation, and the messages of its user."""
+
+    prompt: int
+    context: int
+    system: int
+    turns: int
+
+
+def _weighed(texts: Sequence[tuple[str, str]]) -> _Weighed:
     first = _first_of_prompt(texts)
-    prompt = "\n".join([text for role, text in texts[first:] if role == "user"])
-    looked, scale = _looked_at(prompt)
-    seen = glance(looked)
-    words = len(seen.words)
-    counted = terms_in(seen.words)
-    lines = _lines(looked)
-    code = _code(looked, lines)
-    language = tongue(seen.words, seen.accented, seen.foreign)
-    if language == UNKNOWN and words <= _SHORT:
-        language = counted.language or UNKNOWN  # a few nouns: their own language is all there is to go by
     tokens = context = system = turns = 0
     for place, (role, text) in enumerate(texts):
-        weight = tokens_in(text)
-        context += weight + 4
         if role == "user":
             turns += 1
             if place >= first:
+                weight = tokens_in(text)
                 tokens += weight
-        elif role in ("system", "developer"):
-            system += weight
-    return Features(
-        characters=len(prompt),
-        words=round(words * scale),
-        sentences=round(_sentences(lines) * scale),
-        word_length=round(seen.letters / words, 2) if words else 0.0,
-        tokens=tokens,
-        turns=turns,
-        context_tokens=context,
-        system_tokens=system,
-        max_output=max_output or 0,
-        tools=tools,
-        images=images,
-        audio=audio,
-        wants_json=wants_json,
-        code=code,
-        maths=_maths(looked, seen, counted, code),
-        numbers=round(seen.numbers * scale),
-        questions=_questions(looked, scale),
-        tasks=counted.tasks,
-        requirements=counted.requirements + len(_POINT.findall(f"\n{looked}")),
-        specialist_terms=counted.specialist,
-        specialist_field=counted.field,
-        language=language,
-        sampled=scale > 1,
-    )
+            else:
+                weight = _known_tokens(text)
+        else:
+            weight = _known_tokens(text)
+            if role in ("system", "developer"):
+                system += weight
+        context += weight + 4
+    return _Weighed(tokens, context, system, turns)
+
+
+_MOST_KNOWN: Final = 20_000
+"""About 2 MB; then it starts anew."""
+_known: dict[tuple[int, int], int] = {}
+"""Tokens of the texts that come again, instructions and what was said before, by hash and length: no text is kept."""
+
+
+def _known_tokens(text: str) -> int:
+    key = hash(text), len(text)
+    tokens = _known.get(key)
+    if tokens is None:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        tokens = _known[key] = tokens_in(text)
+    return tokens
 
 
 def tokens_in(text: str) -> int:
@@ -188,6 +331,10 @@ def _looked_at(text: str) -> tuple[str, float]:
     if len(text) <= LOOKED_AT:
         return text, 1.0
     return f"{text[:2_500]}\n{text[-1_500:]}", len(text) / LOOKED_AT
+
+
+def _points(looked: str) -> int:
+    return len(_POINT.findall(f"\n{looked}"))
 
 
 def _lines(looked: str) -> list[str]:

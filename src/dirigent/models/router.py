@@ -6,13 +6,13 @@ from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from math import inf
 from time import perf_counter
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, cast
 
 import msgspec
 from msgspec import Meta
 
 from dirigent.core.allowances import Allowance
-from dirigent.core.decision import Considered, Decision
+from dirigent.core.decision import Considered, Decision, Grounds
 from dirigent.core.errors import (
     BadAnswer,
     DirigentError,
@@ -24,14 +24,18 @@ from dirigent.core.model import Mention, Model, Survey
 from dirigent.core.ports import Seconds
 from dirigent.core.profile import Profile, merged
 from dirigent.core.run import Passage, Run
+from dirigent.core.usage import Usage
 from dirigent.models.bonds import kept_by, sealed, unsealed, warm_at, warmed
-from dirigent.models.constraints import joint, ruled_out_of
+from dirigent.models.constraints import Field, joint, ruled_out_of
 from dirigent.models.funding import nearly_spent
 from dirigent.models.hedging import First, first_to_speak
 from dirigent.models.strategies.fixed import Fixed
 from dirigent.models.strategies.strategy import Question, Ranking, Strategy
 
 __all__ = ["Hedge", "Router"]
+
+_FIELD: Final = "field"
+"""Under what a catalog keeps the fields of its routers."""
 
 
 class Hedge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -143,7 +147,7 @@ class Router(Model, frozen=True):
             raise joint(run.model, failures, plan.ruled_out)
         if winner.name != chosen and chosen not in failures:
             words = f"{chosen} was silent for {after:g} s, and {winner.name} spoke first"
-            run.record.decisions[place] = _amended(plan.decision, words)
+            run.record.decisions[place] = plan.decision.amended(plan.decision.chosen, words)
         return winner
 
     async def _accepted(
@@ -180,7 +184,7 @@ class Router(Model, frozen=True):
         last = next(reversed(reasons), "")
         told = "is good enough" if found is not None else "is not good enough"
         words = f"the answer of {last} {told}: {reasons.get(last, '')}" if reasons else plan.decision.reason
-        record.decisions[place] = _amended(plan.decision, words, verdicts=reasons)
+        record.decisions[place] = plan.decision.amended(plan.decision.chosen, words, verdicts=reasons)
         return found
 
     def _heard(self, name: str, plan: _Plan, run: Run) -> None:
@@ -203,14 +207,17 @@ class Router(Model, frozen=True):
     async def _decide(self, request: Request, run: Run, *, thorough: bool = False) -> _Plan:
         """The decision, whom to ask in which order, and who was ruled out for which reason."""
         began = perf_counter()
-        everybody = (*self.candidates, *self.fallback)
-        issuer = _issuer(everybody, request, run) if len(everybody) > 1 else None
-        ruled_out, resting = ruled_out_of(everybody, request, run, issuer)
-        able = [name for name in self.candidates if name not in ruled_out]
-        spare = [name for name in self.fallback if name not in ruled_out and name not in able]
+        field = self._field(run)
+        issuer = _issuer(field.names, request, run) if len(field.names) > 1 else None
+        ruled_out, resting = ruled_out_of(field, request, run, issuer)
+        if ruled_out:
+            able = tuple([name for name in self.candidates if name not in ruled_out])
+            spare = tuple([name for name in self.fallback if name not in ruled_out and name not in able])
+        else:
+            able, spare = self.candidates, field.spare
         question = Question(request, run, able or spare or self.candidates, self.candidates)
         if len(able) == 1 and not thorough:  # whom the strategy would choose is clear, so nothing need be measured
-            ranking = Ranking((able[0],), f"{able[0]} is the only candidate that can take this request")
+            ranking = Ranking(able, f"{able[0]} is the only candidate that can take this request")
         elif able and resting:
             soonest = sorted(able, key=lambda name: run.ports.vitals.standing(name).rests)
             ranking = Ranking(tuple(soonest), f"all that can take this request rest, {soonest[0]} the shortest")
@@ -220,30 +227,36 @@ class Router(Model, frozen=True):
                 ranking = _cheapest_first(ranking, question, scarce)
         else:
             ranking = Ranking(
-                tuple(spare),
+                spare,
                 "no candidate can take this request, so the fallbacks are asked"
                 if spare
                 else "no model can take this request",
             )
-        order = (*ranking.order, *(name for name in spare if name not in ranking.order))
-        # what the strategy did not look at is not measured for the record
-        measured = thorough or "features" in vars(question)
-        considered = [
-            _considered(name, place, ranking, question, measured=measured) for place, name in enumerate(order)
-        ]
-        considered += [Considered(name, f"ruled out: {why.message}") for name, why in ruled_out.items()]
+        order = ranking.order
+        if spare:
+            order = (*order, *(name for name in spare if name not in order))
+        telling = _Telling(question, ranking, order, ruled_out, measured=thorough or question.measured)
         decision = Decision(
-            router=run.model,
-            strategy=type(self.strategy).type_name(),
-            reason=ranking.reason,
-            chosen=order[0] if order else None,
-            candidates=tuple(considered),
-            features=msgspec.structs.asdict(question.features) if measured else {},
-            details=ranking.details,
-            microseconds=round((perf_counter() - began) * 1e6, 1),
+            run.model,
+            field.strategy,
+            ranking.reason,
+            order[0] if order else None,
+            round((perf_counter() - began) * 1e6, 1),
+            telling,
         )
         verified = max(0, len(ranking.order) - 1) if able else 0
         return _Plan(decision, order, ruled_out, request, issuer, ranking.close, verified)
+
+    def _field(self, run: Run) -> Field:
+        """What is known of all whom it may ask, worked out once for each catalog."""
+        catalog = run.catalog
+        kept = catalog.kept.get((_FIELD, id(self)))
+        if kept is None:
+            names = (*self.candidates, *self.fallback)
+            spare = tuple(name for name in self.fallback if name not in self.candidates)
+            profiles = {name: catalog.profile(name) for name in names}
+            kept = catalog.kept[_FIELD, id(self)] = Field(self, names, spare, profiles, type(self.strategy).type_name())
+        return cast(Field, kept)
 
     def _preferred(self, ranking: Ranking, request: Request, run: Run, issuer: str | None) -> Ranking:
         """The ranking with the one in front to whom the conversation is bound, or who has it in its cache."""
@@ -309,7 +322,7 @@ class _Plan(NamedTuple):
             return self
         order = tuple(choice["order"])
         reason = f"{order[0]} was chosen when this run first came by here" if order else self.decision.reason
-        decision = msgspec.structs.replace(self.decision, chosen=order[0] if order else None, reason=reason)
+        decision = self.decision.amended(order[0] if order else None, reason)
         return self._replace(order=order, verified=choice["verified"], decision=decision)
 
     def letter(self, name: str) -> Request:
@@ -364,14 +377,41 @@ def _cheapest_first(ranking: Ranking, question: Question, scarce: Allowance) -> 
     return msgspec.structs.replace(ranking, order=order, reason=f"{words}; before that: {ranking.reason}")
 
 
-def _amended(decision: Decision, reason: str, **details: object) -> Decision:
-    """The decision with what came of it."""
-    return msgspec.structs.replace(decision, reason=reason, details={**decision.details, **details})
+class _Telling:
+    """What a decision rests on, told when somebody asks; it holds no run, or the two would hold each other."""
 
+    __slots__ = ("_catalog", "_latencies", "_measuring", "_order", "_output", "_ranking", "_ruled_out")
 
-def _considered(name: str, place: int, ranking: Ranking, question: Question, *, measured: bool) -> Considered:
-    quality = ranking.quality.get(name, question.profile(name).quality)
-    verdict = "chosen" if place == 0 else f"fallback {place}"
-    return Considered(
-        name, verdict, quality, question.cost(name) if measured else None, question.latency(name) if measured else None
-    )
+    def __init__(
+        self,
+        question: Question,
+        ranking: Ranking,
+        order: tuple[str, ...],
+        ruled_out: Mapping[str, DirigentError],
+        *,
+        measured: bool,
+    ) -> None:
+        self._catalog = question.run.catalog
+        self._ranking = ranking
+        self._order = order
+        self._ruled_out = ruled_out
+        self._output = question.output
+        # what the strategy did not look at is not measured for the record
+        self._measuring = question.measuring if measured else None
+        self._latencies = [question.latency(name) for name in order] if measured else [None] * len(order)
+
+    def __call__(self) -> Grounds:
+        considered = [self._considered(place, name) for place, name in enumerate(self._order)]
+        considered += [Considered(name, f"ruled out: {why.message}") for name, why in self._ruled_out.items()]
+        measuring = self._measuring
+        features = msgspec.structs.asdict(measuring.features()) if measuring is not None else {}
+        return Grounds(tuple(considered), features, self._ranking.explained())
+
+    def _considered(self, place: int, name: str) -> Considered:
+        quality = self._ranking.quality.get(name, self._catalog.profile(name).quality)
+        measuring, tariff = self._measuring, self._catalog.tariff(name)
+        cost = None
+        if measuring is not None and tariff is not None:
+            cost = tariff.cost(Usage(measuring.context_tokens, self._output))
+        verdict = "chosen" if place == 0 else f"fallback {place}"
+        return Considered(name, verdict, quality, cost, self._latencies[place])

@@ -160,28 +160,37 @@ def _is_plain(message: PlainMessage) -> bool:
     return all(call.type == "function" and call.function is not UNSET for call in message.tool_calls or ())
 
 
-def late_messages(wire: Sequence[WireMessage], body: bytes, *, abridged: bool = False) -> Late[Message]:
+def late_messages(wire: Sequence[WireMessage], body: bytes, *, brief: bytes | None = None) -> Late[Message]:
     """The messages of `body`, turned into our own words when somebody reads them; `wire` has been found plain.
 
-    With `abridged` it lacks what its strings hold, and they are read again.
+    With `brief` it lacks what its strings hold, as that text does, and they are read again.
     """
-    return Late(partial(_late, () if abridged else wire, body), len(wire))
+    return Late(partial(_late, wire if brief is None else (), body, brief), len(wire))
 
 
-def _late(wire: Sequence[WireMessage], body: bytes) -> Iterable[Message]:
+def _late(wire: Sequence[WireMessage], body: bytes, brief: bytes | None) -> Iterable[Message]:
     try:
-        return read_messages(wire or _plain_turns.decode(body).messages, body)
+        return read_messages(wire or _plain_turns.decode(body).messages, body, brief)
     except UNREADABLE as fault:
         raise invalid(fault) from None
 
 
-def read_messages(wire: Sequence[WireMessage], body: bytes) -> tuple[Message, ...]:
-    """The messages of `body`, as they are in `wire`. Raises Invalid with the path of the field at fault."""
-    try:
-        turns = _turns.decode(body).messages
-    except UNREADABLE:  # the name of a field is no text, and so no field of anybody's
-        turns = [{}] * len(wire)
+def read_messages(wire: Sequence[WireMessage], body: bytes, brief: bytes | None = None) -> tuple[Message, ...]:
+    """The messages of `body`, as they are in `wire`. Raises Invalid with the path of the field at fault.
+
+    `brief` is the body without its long strings, where there are any: it tells as well which fields there are.
+    """
+    turns = _turns_in(brief or body, len(wire))
+    if brief is not None and not all(turn.keys() <= _KNOWN for turn in turns):
+        turns = _turns_in(body, len(wire))
     return tuple(_messages(wire, turns))
+
+
+def _turns_in(body: bytes, count: int) -> Sequence[Mapping[str, Raw]]:
+    try:
+        return _turns.decode(body).messages
+    except UNREADABLE:  # the name of a field is no text, and so no field of anybody's
+        return [{}] * count
 
 
 def _messages(wire: Sequence[WireMessage], turns: Sequence[Mapping[str, Raw]]) -> Iterator[Message]:

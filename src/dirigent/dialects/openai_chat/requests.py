@@ -163,7 +163,7 @@ def _read_abridged(body: bytes, abridged: Abridged) -> Request | None:
         return None
     if not abridged.holds_all(fields.get("messages", NULL)) or (read := _plain(abridged.text)) is None:
         return None
-    messages = late_messages(read.messages, body, abridged=True)
+    messages = late_messages(read.messages, body, brief=abridged.text)
     return _request(read, fields, messages, Wire(DIALECT, body, AbridgedFields(abridged, fields, "messages")))
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
-from typing import Annotated, ClassVar, Final
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
@@ -30,12 +32,17 @@ _FULL: Final = {
     "wants_json": 1.0,
     "images": 2.0,
 }
-"""The value at which a feature contributes its whole weight; below it, the contribution grows in proportion."""
+"""The value at which a feature contributes its whole weight; below it, the contribution grows in proportion.
+
+In the order of Demands and of Weights, by which they are put together.
+"""
 
 _TOP: Final = 0.4
 """Scores of this much and more are for the strongest tier in any case; the tiers share out what lies below evenly."""
 
 Weight = Annotated[float, Meta(ge=-1, le=1)]
+_demands: Final = attrgetter(*_FULL)
+"""What of all features makes a request demanding."""
 
 
 class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -87,19 +94,26 @@ class Complexity(Strategy, frozen=True):
 
     async def order(self, question: Question) -> Ranking:
         """The tier of the score first, then the stronger ones, then the weaker ones from strong to weak."""
-        contributions = _contributions(question.features, self.weights)
+        contributions = _contributions(question.measuring.demands(), self.weights)
         score = _bounded(contributions)
-        tiers = self._tiers(question)
-        thresholds = self.thresholds or tuple(_TOP * place / len(tiers) for place in range(1, len(tiers)))
+        tiers: Sequence[Sequence[str]]
+        if not self.tiers and question.candidates == question.configured:
+            tiers = [(name,) for name in question.candidates]
+        else:
+            tiers = self._tiers(question)
+        thresholds = self.thresholds or _shared_out(len(tiers))
         place = bisect_right(thresholds, score)
-        order = [name for tier in (*tiers[place:], *reversed(tiers[:place])) for name in tier]
-        details = {
-            "score": round(score, 3),
-            "thresholds": [round(threshold, 3) for threshold in thresholds],
-            "tier": place + 1,
-            "contributions": {name: round(value, 3) for name, value in contributions.items() if value},
-        }
-        return Ranking(tuple(order), _reason(order[0], score, place, len(tiers), contributions), details=details)
+        order = tuple([name for tier in (*tiers[place:], *reversed(tiers[:place])) for name in tier])
+
+        def details() -> Mapping[str, Any]:
+            return {
+                "score": round(score, 3),
+                "thresholds": [round(threshold, 3) for threshold in thresholds],
+                "tier": place + 1,
+                "contributions": {name: round(value, 3) for name, value in contributions.items() if value},
+            }
+
+        return Ranking(order, _reason(order[0], score, place, len(tiers), contributions), details=details)
 
     def faults(self, candidates: Sequence[str]) -> Iterable[Finding]:
         """Tiers and thresholds that do not fit the candidates or each other."""
@@ -132,20 +146,25 @@ class Complexity(Strategy, frozen=True):
 
 def score_of(features: Features, weights: Weights) -> float:
     """How demanding a request of these features looks, from 0 to 1."""
-    return _bounded(_contributions(features, weights))
+    return _bounded(_contributions(_demands(features), weights))
+
+
+@cache
+def _shared_out(tiers: int) -> tuple[float, ...]:
+    return tuple(_TOP * place / tiers for place in range(1, tiers))
 
 
 def _bounded(contributions: dict[str, float]) -> float:
     return min(1.0, max(0.0, sum(contributions.values())))
 
 
-def _contributions(features: Features, weights: Weights) -> dict[str, float]:
+def _contributions(demands: Iterable[float], weights: Weights) -> dict[str, float]:
     """What each feature that is there adds to the score."""
-    return {
-        name: getattr(weights, name) * (value / full if value < full else 1.0)
-        for name, full in _FULL.items()
-        if (value := getattr(features, name))
-    }
+    found: dict[str, float] = {}
+    for (name, full), weight, value in zip(_FULL.items(), msgspec.structs.astuple(weights), demands, strict=True):
+        if value:
+            found[name] = weight * (value / full if value < full else 1.0)
+    return found
 
 
 def _reason(first: str, score: float, place: int, tiers: int, contributions: dict[str, float]) -> str:

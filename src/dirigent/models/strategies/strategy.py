@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from dirigent.core.profile import Profile
 from dirigent.core.registry import Kind
 from dirigent.core.run import Run
 from dirigent.core.usage import Money, Usage
-from dirigent.models.features import Features, measure
+from dirigent.models.features import Features, Measuring
 from dirigent.models.verifiers.verifier import Verdict
 
 __all__ = ["Question", "Ranking", "Strategy"]
@@ -36,8 +36,12 @@ class Ranking(msgspec.Struct, frozen=True):
     close: tuple[str, ...] = ()
     """Those that are about as good as the first: one of them that has this conversation in its cache may stand before
     it. None where the strategy does not say, and then nobody is preferred for that."""
-    details: Mapping[str, Any] = {}
-    """Whatever explains the order: contributions, scores, the rules that were tried."""
+    details: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = {}
+    """Whatever explains the order: contributions, scores, the rules that were tried; or what tells it when asked."""
+
+    def explained(self) -> Mapping[str, Any]:
+        """The details."""
+        return self.details() if callable(self.details) else self.details
 
 
 class Question:
@@ -54,18 +58,35 @@ class Question:
         """All candidates of the router, those that cannot take this request included."""
 
     @cached_property
+    def measuring(self) -> Measuring:
+        """The request, to be measured as far as somebody asks."""
+        request = self.request
+        images = audio = 0
+        for message in request.messages:
+            for part in message.parts:
+                kind = type(part)
+                if kind is Image:
+                    images += 1
+                elif kind is Audio:
+                    audio += 1
+        return Measuring(
+            list(request.texts()),
+            len(request.tools),
+            images,
+            audio,
+            request.structure is not None,
+            request.max_output,
+        )
+
+    @property
     def features(self) -> Features:
         """What can be measured of the request, measured once."""
-        request = self.request
-        parts = [part for message in request.messages for part in message.parts]
-        return measure(
-            list(request.texts()),
-            tools=len(request.tools),
-            images=sum(isinstance(part, Image) for part in parts),
-            audio=sum(isinstance(part, Audio) for part in parts),
-            wants_json=request.structure is not None,
-            max_output=request.max_output,
-        )
+        return self.measuring.features()
+
+    @property
+    def measured(self) -> bool:
+        """Whether anything was measured by now."""
+        return "measuring" in vars(self)
 
     def profile(self, name: str) -> Profile:
         """What is known of a candidate."""
@@ -74,17 +95,18 @@ class Question:
     def cost(self, name: str) -> Money | None:
         """The expected cost of this request at a candidate; None where its price is unknown."""
         tariff = self.run.catalog.tariff(name)
-        return None if tariff is None else tariff.cost(Usage(self.features.context_tokens, self._output))
+        return None if tariff is None else tariff.cost(Usage(self.measuring.context_tokens, self.output))
 
     def latency(self, name: str) -> float | None:
         """Expected seconds until a candidate's answer is complete; None before anything was measured."""
         first, pace = self.run.ports.vitals.first_token(name), self.run.ports.vitals.pace(name)
         if first is None:
             return None
-        return first + (self._output / pace if pace else 0.0)
+        return first + (self.output / pace if pace else 0.0)
 
     @property
-    def _output(self) -> int:
+    def output(self) -> int:
+        """Output tokens that are to be expected."""
         bound = self.request.max_output
         return _USUAL_OUTPUT if bound is None else min(bound, _USUAL_OUTPUT)
 
