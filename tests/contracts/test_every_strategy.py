@@ -102,7 +102,7 @@ def test_it_orders_the_candidates_and_neither_invents_nor_drops_one(settings: di
     assert ranking.reason
     assert "\n" not in ranking.reason
     assert ranking.quality.keys() <= set(asked.candidates)
-    assert msgspec.json.encode(ranking.details)
+    assert msgspec.json.encode(ranking.explained())
 
 
 @every_strategy

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from dirigent.models import features as module
-from dirigent.models.features import LOOKED_AT, NAMES, Features, measure, tokens_in
+from dirigent.models.features import LOOKED_AT, NAMES, Demands, Features, Measuring, measure, tokens_in
 from dirigent.models.glance import glance
 from dirigent.models.terms import terms_in
 from tests.models.measured import POINT, SYMBOL, WORD, obvious, signs_of_mathematics
@@ -189,6 +189,25 @@ def test_every_feature_is_what_the_obvious_way_finds(text: str) -> None:
     expected["maths"] = min(1.0, round(signs * 3 / (len(words) + 6), 3)) if words else 0.0
 
     assert {name: found[name] for name in expected} == expected
+
+
+@given(texts=some.lists(some.tuples(ROLES, PATCHWORK), max_size=6), weighed_first=some.booleans())
+@settings(max_examples=200, deadline=None)
+def test_what_is_measured_step_by_step_is_what_all_of_it_at_once_says(
+    texts: Sequence[tuple[str, str]], *, weighed_first: bool
+) -> None:
+    measuring = Measuring(texts, 2, 1, 0, True, None)  # noqa: FBT003
+    context = measuring.context_tokens if weighed_first else None
+
+    demands = measuring.demands()
+    features = measuring.features()
+
+    assert features == measure(texts, tools=2, images=1, audio=0, wants_json=True, max_output=None)
+    assert demands._asdict() == {name: getattr(features, name) for name in Demands._fields}
+    assert context in (None, features.context_tokens)
+    # what is known of texts that come again is what looking at them says
+    assert features.context_tokens == sum(tokens_in(text) + 4 for _, text in texts)
+    assert features.system_tokens == sum(tokens_in(text) for role, text in texts if role in ("system", "developer"))
 
 
 @given(PATCHWORK)

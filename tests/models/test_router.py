@@ -330,6 +330,32 @@ async def test_explaining_asks_nobody() -> None:
     assert run.record.attempts == []
 
 
+@pytest.mark.parametrize("strategy", ["complexity", "cheapest"])
+async def test_a_decision_on_the_way_to_an_answer_is_the_one_that_an_explanation_tells(strategy: str) -> None:
+    models = {"a": echo("from a"), "b": echo("from b"), "c": echo("from c")}
+    world = World({**models, "auto": router("a", "b", fallback=["c"], strategy=strategy)})
+    asked = request("Compare both offers, and prove in 3 steps which is cheaper; it must be exact.")
+    run = world.run()
+
+    told = [decision.asdict() for decision in await run.explain("auto", asked)]
+    await world.collect("auto", asked, run)
+
+    found = [decision.asdict() for decision in run.record.decisions]
+    for decision in (*told, *found):
+        decision.pop("microseconds")
+    assert found == told
+
+
+async def test_a_decision_tells_of_the_time_in_which_it_was_taken() -> None:
+    world = World({"a": echo("from a"), "b": echo("from b"), "auto": router("a", "b", strategy="complexity")})
+    run = world.run()
+
+    await world.collect("auto", request(), run)
+    world.ports.vitals.succeeded("a", 1.0, 2.0, 10)
+
+    assert [each.latency for each in run.record.decisions[0].candidates] == [None, None]
+
+
 def test_a_model_named_twice_is_refused_with_its_place() -> None:
     with pytest.raises(InvalidConfiguration) as raised:
         World({"a": echo(), "b": echo(), "c": echo(), "auto": router("a", "b", "a", fallback=["b", "c", "c"])})

@@ -365,3 +365,14 @@ def test_messages_are_read_when_somebody_looks_and_only_once() -> None:
     assert len(said) == 2
     assert said[1] is said[1]
     assert list(said[:1]) == [Message("user", (Text("hi"),))]
+
+
+def test_a_field_that_only_the_dialect_knows_is_whole_beside_a_picture() -> None:
+    picture, note = "A" * 9_000, "B" * 9_000
+    parts = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture}"}}]
+    body = {"model": "m", "messages": [{"role": "user", "content": parts, "x_note": note}]}
+
+    message = OpenAIChat().read_request(json.dumps(body).encode()).messages[0]
+
+    assert message.parts == (Image(f"data:image/png;base64,{picture}"),)
+    assert {name: json.loads(bytes(raw)) for name, raw in message.extra.items()} == {"x_note": note}

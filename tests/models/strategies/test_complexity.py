@@ -6,7 +6,9 @@ import pytest
 
 from dirigent.core.messages import Tool
 from dirigent.core.registry import Reader
+from dirigent.models.features import Demands
 from dirigent.models.strategies import STRATEGIES
+from dirigent.models.strategies import complexity as module
 from dirigent.models.strategies.complexity import Complexity, Weights
 from dirigent.models.strategies.strategy import Strategy
 from tests.models.strategies.world import question
@@ -40,7 +42,7 @@ DEMANDING = (
 async def test_the_score_is_the_sum_of_the_contributions_that_are_shown() -> None:
     text = "Vergleiche die Haftung im Mietvertrag mit der im Kaufvertrag und begründe die Unterschiede."
 
-    details = (await Complexity().order(question(text))).details
+    details = (await Complexity().order(question(text))).explained()
 
     assert details["contributions"]["tasks"] == round(0.35 * 2 / 3, 3)
     assert details["score"] == pytest.approx(sum(details["contributions"].values()), abs=0.005)
@@ -64,7 +66,7 @@ async def test_stronger_tiers_stand_in_before_weaker_ones() -> None:
     ranking = await tiers.order(question(DEMANDING[0], ("a2", "b", "c", "a1")))
 
     assert ranking.order == ("b", "c", "a1", "a2")
-    assert ranking.details["tier"] == 2
+    assert ranking.explained()["tier"] == 2
 
 
 async def test_a_tier_that_is_ruled_out_passes_the_request_on() -> None:
@@ -83,7 +85,7 @@ async def test_thresholds_keep_their_tiers_where_a_candidate_is_ruled_out() -> N
     ranking = await Complexity(thresholds=(0.1, 0.5)).order(asked)
 
     assert ranking.order == ("large", "small")
-    assert ranking.details["tier"] == 2
+    assert ranking.explained()["tier"] == 2
 
 
 async def test_weights_are_settings_and_the_score_stays_between_0_and_1() -> None:
@@ -94,8 +96,8 @@ async def test_weights_are_settings_and_the_score_stays_between_0_and_1() -> Non
         question("compare prove derive " * 100, tools=tools)
     )
 
-    assert none.details["score"] == 0.0
-    assert all_in.details["score"] == 1.0
+    assert none.explained()["score"] == 0.0
+    assert all_in.explained()["score"] == 1.0
     assert all_in.reason == "complexity 1.00 by tools, tasks, words: tier 2 of 2, large first"
 
 
@@ -131,3 +133,7 @@ def test_a_configuration_may_name_tiers_and_weights() -> None:
 
     assert faults == []
     assert found == Complexity(tiers=(("a", "b"), ("c",)), thresholds=(0.3,), weights=Weights(code=0.5))
+
+
+def test_demands_and_weights_name_the_same_features_in_the_same_order() -> None:
+    assert Demands._fields == Weights.__struct_fields__ == tuple(module._FULL)

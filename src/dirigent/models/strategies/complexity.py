@@ -105,7 +105,7 @@ class Complexity(Strategy, frozen=True):
         place = bisect_right(thresholds, score)
         order = tuple([name for tier in (*tiers[place:], *reversed(tiers[:place])) for name in tier])
 
-        def details() -> Mapping[str, Any]:
+        def tell() -> Mapping[str, Any]:
             return {
                 "score": round(score, 3),
                 "thresholds": [round(threshold, 3) for threshold in thresholds],
@@ -113,7 +113,7 @@ class Complexity(Strategy, frozen=True):
                 "contributions": {name: round(value, 3) for name, value in contributions.items() if value},
             }
 
-        return Ranking(order, _reason(order[0], score, place, len(tiers), contributions), details=details)
+        return Ranking(order, _reason(order[0], score, place, len(tiers), contributions), tell=tell)
 
     def faults(self, candidates: Sequence[str]) -> Iterable[Finding]:
         """Tiers and thresholds that do not fit the candidates or each other."""

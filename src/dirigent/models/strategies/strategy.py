@@ -36,12 +36,14 @@ class Ranking(msgspec.Struct, frozen=True):
     close: tuple[str, ...] = ()
     """Those that are about as good as the first: one of them that has this conversation in its cache may stand before
     it. None where the strategy does not say, and then nobody is preferred for that."""
-    details: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = {}
-    """Whatever explains the order: contributions, scores, the rules that were tried; or what tells it when asked."""
+    details: Mapping[str, Any] = {}
+    """Whatever explains the order: contributions, scores, the rules that were tried."""
+    tell: Callable[[], Mapping[str, Any]] | None = None
+    """What makes the details when somebody asks for them; in their place, where making them takes its time."""
 
     def explained(self) -> Mapping[str, Any]:
-        """The details."""
-        return self.details() if callable(self.details) else self.details
+        """The details, wherever they come from."""
+        return self.details if self.tell is None else self.tell()
 
 
 class Question:
