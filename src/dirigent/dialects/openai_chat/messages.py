@@ -40,7 +40,12 @@ __all__ = [
     "read_messages",
 ]
 
-_PLAIN_ROLES = frozenset(("system", "developer", "user", "assistant"))
+_PLAIN_ROLES: Mapping[str, Role] = {
+    "system": "system",
+    "developer": "developer",
+    "user": "user",
+    "assistant": "assistant",
+}
 """Roles whose messages are well-formed as soon as their content is a text and they call no tools."""
 
 
@@ -127,6 +132,8 @@ class _PlainTurns(msgspec.Struct):
 
 
 _KNOWN = frozenset(WireMessage.__struct_fields__)
+_BARE = frozenset(("role", "content"))
+"""What most messages have, and no more."""
 _turns = msgspec.json.Decoder(_Turns)
 _plain_turns = msgspec.json.Decoder(_PlainTurns)
 _any_part = msgspec.json.Decoder(_AnyPart)
@@ -198,6 +205,9 @@ def _messages(wire: Sequence[WireMessage], turns: Sequence[Mapping[str, Raw]]) -
     for index, (message, turn) in enumerate(zip(wire, turns, strict=True)):
         if message.function_call is not None or not nameless:
             nameless = f"call_{index}"
+        if turn.keys() == _BARE and isinstance(content := message.content, str) and message.role in _PLAIN_ROLES:
+            yield Message(_PLAIN_ROLES[message.role], (Text(content),))
+            continue
         extra = {} if turn.keys() <= _KNOWN else {key: turn[key] for key in turn.keys() - _KNOWN}
         yield _message(message, f"messages[{index}]", nameless, extra)
 
