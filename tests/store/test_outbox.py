@@ -167,6 +167,45 @@ def test_a_drain_that_is_cut_short_writes_nothing_twice(marks: Database, tmp_pat
     assert numbers(marks) == [0, 1, 2, 3]
 
 
+def test_what_was_set_aside_in_small_portions_is_written_in_large_ones(marks: Database, tmp_path: Path) -> None:
+    portions: list[int] = []
+
+    def counting(connection: Connection, rows: Sequence[Mark]) -> None:
+        portions.append(len(rows))
+        write(connection, rows)
+
+    box = Outbox("marks", marks, Mark, counting, folder=tmp_path / "spool", batch=10)
+    with away(marks):
+        for number in range(25):
+            box.put(Mark(number))
+            box.flush()  # a batch of one in the file
+    portions.clear()
+
+    box.close()
+
+    assert portions == [10, 10, 5]
+    assert numbers(marks) == list(range(25))
+
+
+def test_an_outbox_that_ends_leaves_to_the_next_process_what_takes_too_long(marks: Database, tmp_path: Path) -> None:
+    box = Outbox("marks", marks, Mark, write, folder=tmp_path / "spool", patience=0)
+    with away(marks):
+        for number in range(3):
+            box.put(Mark(number))
+        box.flush()
+    box.put(Mark(3))
+
+    box.close()
+    left = numbers(marks)
+    second = outbox(marks, tmp_path)
+    second.start()
+    second.close()
+
+    assert left == []
+    assert numbers(marks) == [0, 1, 2, 3]
+    assert box.dropped == 0
+
+
 def test_a_file_of_a_living_process_is_left_to_it(marks: Database, tmp_path: Path) -> None:
     alive = outbox(marks, tmp_path)
     with away(marks):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from math import inf
 from pathlib import Path
 from threading import Event, Lock, Thread
 from time import monotonic
@@ -29,6 +30,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _RETRY = 1.0
 """Seconds between two attempts while the database is away."""
+_PATIENCE = 5.0
+"""Seconds in which an outbox that ends still writes what waits in files; the rest waits there for the next process."""
 
 
 class Outbox(Generic[T, S]):
@@ -51,6 +54,7 @@ class Outbox(Generic[T, S]):
         most: int = 100_000,
         batch: int = 1_000,
         every: float = 0.2,
+        patience: float = _PATIENCE,
     ) -> None:
         self.name = name
         self.dropped = 0
@@ -60,13 +64,15 @@ class Outbox(Generic[T, S]):
         self._database = database
         self._write = write
         self._before = before
-        self._most, self._batch, self._every = most, batch, every
+        self._most, self._batch, self._every, self._patience = most, batch, every, patience
         self._queue: deque[T] = deque()
         self._spool: Spool[S] = Spool(folder, name, kind)
         self._due = Event()
         self._turns = Lock()
         self._stopping = False
         self._retry_at = 0.0
+        self._until = inf
+        """When, on the monotonic clock, no more is written of what waits in files."""
         self._thread = Thread(target=self._run, name=f"outbox-{name}", daemon=True)
 
     def start(self) -> None:
@@ -101,7 +107,8 @@ class Outbox(Generic[T, S]):
             self._turn()
 
     def close(self) -> None:
-        """Writes what is left, and ends."""
+        """Writes what is left, and ends within seconds: what waits in files may go on waiting, for it is durable."""
+        self._until = monotonic() + self._patience
         self._stopping = True
         self._due.set()
         if self._thread.is_alive():
@@ -184,13 +191,15 @@ class Outbox(Generic[T, S]):
             _log.error("%d rows of the outbox %s are lost: %s", len(rows), self.name, fault.strerror)
 
     def _drain(self) -> bool:
-        """Writes what waits in files; False while the database is away."""
+        """Writes what waits in files, many of their batches at once; False where some of it has to wait on."""
         if monotonic() < self._retry_at:
             return False
         try:
             for file in self._spool.files():
                 done = self._database.read(partial(drained_up_to, file=file.name))
-                for rows, end in self._spool.frames(file, done):
+                for rows, end in self._gathered(file, done):
+                    if monotonic() >= self._until:
+                        return False
                     self._store(rows, partial(note_drained, file=file.name, position=end))
                 self._spool.remove(file)
                 self._database.write(partial(forget_drained, file=file.name))
@@ -198,3 +207,18 @@ class Outbox(Generic[T, S]):
             self._retry_at = monotonic() + _RETRY
             return False
         return True
+
+    def _gathered(self, file: Path, start: int) -> Iterator[tuple[Sequence[S], int]]:
+        """The rows of a file from this place on, about a batch at a time, and where each lot ends.
+
+        What was set aside five times a second for minutes would take a transaction each otherwise.
+        """
+        rows: list[S] = []
+        end = start
+        for some, end in self._spool.frames(file, start):
+            rows += some
+            if len(rows) >= self._batch:
+                yield rows, end
+                rows = []
+        if rows:
+            yield rows, end
