@@ -174,7 +174,7 @@ def test_what_was_set_aside_in_small_portions_is_written_in_large_ones(marks: Da
         portions.append(len(rows))
         write(connection, rows)
 
-    box = Outbox("marks", marks, Mark, counting, folder=tmp_path / "spool", batch=10)
+    box: Outbox[Mark, Mark] = Outbox("marks", marks, Mark, counting, folder=tmp_path / "spool", batch=10)
     with away(marks):
         for number in range(25):
             box.put(Mark(number))
@@ -188,7 +188,7 @@ def test_what_was_set_aside_in_small_portions_is_written_in_large_ones(marks: Da
 
 
 def test_an_outbox_that_ends_leaves_to_the_next_process_what_takes_too_long(marks: Database, tmp_path: Path) -> None:
-    box = Outbox("marks", marks, Mark, write, folder=tmp_path / "spool", patience=0)
+    box: Outbox[Mark, Mark] = Outbox("marks", marks, Mark, write, folder=tmp_path / "spool", patience=0)
     with away(marks):
         for number in range(3):
             box.put(Mark(number))
