@@ -12,6 +12,7 @@ from typing import Any
 
 import anthropic
 import pytest
+import pytest_asyncio
 from anthropic import AsyncAnthropic
 from anthropic.types import Message
 
@@ -20,6 +21,7 @@ from tests.net.providers import Visit, provider
 from tests.parsed import ROOT
 from tests.upstream import head
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 GOLDEN = ROOT / "tests" / "golden"
 _PAUSE = 0.3
 """Seconds before an error, so that what was said before it has reached the caller."""
@@ -36,9 +38,15 @@ CONFIG = """\
         {{type: anthropic, base_url: "http://127.0.0.1:{port}/v1", api_key: {{env: KEY}}, refuse_betas: ["fast-*"]}}
       other: {{type: compatible, base_url: "http://127.0.0.1:{port}/v1"}}
     models:
-      claude: {{type: deployment, provider: anthropic, name: claude-opus-4-8, retries: 0}}
-      gpt: {{type: deployment, provider: other, name: gpt-4o, retries: 0}}
-      auto: {{type: router, candidates: [claude, gpt]}}
+      claude:
+        type: deployment
+        provider: anthropic
+        name: claude-opus-4-8
+        retries: 0
+        breaker: {{failures: 99, fewest: 99}}
+      gpt: {{type: deployment, provider: other, name: gpt-4o, retries: 0, breaker: {{failures: 99, fewest: 99}}}}
+      fresh: {{type: deployment, provider: anthropic, name: claude-opus-4-8, retries: 0}}
+      auto: {{type: router, candidates: [fresh, gpt]}}
     """
 
 
@@ -116,10 +124,17 @@ async def between(data: Path) -> AsyncIterator[World]:
             yield World(one, asked)
 
 
-@pytest.fixture
-async def world(data: Path) -> AsyncIterator[World]:
-    async with between(data) as one:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with between(tmp_path_factory.mktemp("anthropic") / "data") as one:
         yield one
+
+
+@pytest.fixture
+def world(shared: World) -> World:
+    """The node of all these stories, of which nothing has been asked yet."""
+    shared.asked.clear()
+    return shared
 
 
 async def streamed(client: AsyncAnthropic, **fields: Any) -> tuple[Message, set[str]]:

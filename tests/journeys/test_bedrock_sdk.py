@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
+import pytest_asyncio
 from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 
@@ -22,6 +23,7 @@ from tests.dialects.bedrock_converse.wire import frames
 from tests.journeys.playing import Asked, Played, Playing, between, play_named, whole
 from tests.parsed import ROOT
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 GOLDEN = ROOT / "tests" / "golden"
 KEY = "bedrock-api-key-nobody-sees-this"
 SEAL = "EqQBCgIYAhIM+1/a=="
@@ -37,11 +39,16 @@ CONFIG = """\
       anthropic: {type: anthropic, base_url: "http://127.0.0.1:{port}/v1", api_key: {env: KEY}}
       other: {type: compatible, base_url: "http://127.0.0.1:{port}/v1"}
     models:
-      claude: {type: deployment, provider: aws, name: "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", retries: 0}
+      claude:
+        type: deployment
+        provider: aws
+        name: "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
+        retries: 0
+        breaker: {failures: 99, fewest: 99}
       signed:
         {type: deployment, provider: signing, name: "arn:aws:bedrock:eu-central-1:1:inference-profile/a.b", retries: 0}
       direct: {type: deployment, provider: anthropic, name: claude-opus-4-8, retries: 0}
-      gpt: {type: deployment, provider: other, name: gpt-4o, retries: 0}
+      gpt: {type: deployment, provider: other, name: gpt-4o, retries: 0, breaker: {failures: 99, fewest: 99}}
     """
 TOOLS: Any = {
     "tools": [
@@ -93,12 +100,11 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-async def world(data: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> AsyncIterator[World]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, certificate.with_suffix(".key"))
-    async with between(data, CONFIG, plays, KEY) as one:
-        monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", one.node.key)
+    async with between(tmp_path_factory.mktemp("bedrock") / "data", CONFIG, plays, KEY) as one:
 
         async def relayed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             there, back = await asyncio.open_connection("127.0.0.1", one.node.port)
@@ -107,6 +113,14 @@ async def world(data: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch) 
 
         async with await asyncio.start_server(relayed, "127.0.0.1", 0, ssl=context) as door:
             yield World(one, door.sockets[0].getsockname()[1], certificate)
+
+
+@pytest.fixture
+def world(shared: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The node of all these stories, of which nothing has been asked yet."""
+    shared.asked.clear()
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", shared.playing.node.key)
+    return shared
 
 
 async def _piped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from google import genai
 from google.genai import errors, types
 
 from tests.journeys.playing import Asked, Played, Playing, between, play_named, whole
 from tests.parsed import ROOT
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 GOLDEN = ROOT / "tests" / "golden"
 KEY = "AIza-nobody-sees-this"
 SEAL = "CikB0e2Kb+/sig11"
@@ -24,9 +25,14 @@ CONFIG = """\
       anthropic: {type: anthropic, base_url: "http://127.0.0.1:{port}/v1", api_key: {env: KEY}}
       other: {type: compatible, base_url: "http://127.0.0.1:{port}/v1"}
     models:
-      gemini: {type: deployment, provider: google, name: gemini-3-flash-preview, retries: 0}
+      gemini:
+        type: deployment
+        provider: google
+        name: gemini-3-flash-preview
+        retries: 0
+        breaker: {failures: 99, fewest: 99}
       claude: {type: deployment, provider: anthropic, name: claude-opus-4-8, retries: 0}
-      gpt: {type: deployment, provider: other, name: gpt-4o, retries: 0}
+      gpt: {type: deployment, provider: other, name: gpt-4o, retries: 0, breaker: {failures: 99, fewest: 99}}
       auto: {type: router, candidates: [gemini, gpt]}
     """
 TOOLS: Any = [
@@ -62,10 +68,17 @@ def plays(asked: Asked) -> Played:
     return Played(data, content_type=kind, breaks=place if place > 0 else None)
 
 
-@pytest.fixture
-async def world(data: Path) -> AsyncIterator[Playing]:
-    async with between(data, CONFIG, plays, KEY) as one:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Playing]:
+    async with between(tmp_path_factory.mktemp("google") / "data", CONFIG, plays, KEY) as one:
         yield one
+
+
+@pytest.fixture
+def world(shared: Playing) -> Playing:
+    """The node of all these stories, of which nothing has been asked yet."""
+    shared.asked.clear()
+    return shared
 
 
 def client(world: Playing, key: str | None = None) -> genai.Client:

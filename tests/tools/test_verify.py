@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.ci.verify import Tally, checked, counted, told
+from tools.ci.verify import Tally, checked, counted, longest, told
 
 REPORT = """<?xml version="1.0"?>
 <testsuite tests="{tests}" failures="{failures}" errors="{errors}" skipped="{skipped}"/>
@@ -34,6 +34,15 @@ def test_a_check_that_fails_shows_its_words_and_counts(capfd: pytest.CaptureFixt
 
     assert tally == Tally(failed=1)
     assert "no-such-file.py" in capfd.readouterr().out
+
+
+def test_the_longest_files_are_told_with_the_seconds_of_all_their_tests(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    cases = [("tests.a", 1.5), ("tests.b", 2), ("tests.a", 1.5)]
+    rows = "".join(f'<testcase classname="{file}" name="t" time="{took}"/>' for file, took in cases)
+    report.write_text(f"<testsuite>{rows}</testsuite>", encoding="utf-8")
+
+    assert longest(report) == ["tests.a 3 s", "tests.b 2 s"]
 
 
 def written(folder: Path, **numbers: int) -> Path:

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ TYPES = ("types", ("mypy",))
 """The check that takes as long as many tests."""
 AT_ONCE = min(8, (os.cpu_count() or 1) + 1)
 """Tests that run at once: one more than there are cores, since there is always one that waits."""
+TOLD = 20
+"""How many of the longest tests and files are told at the end."""
 
 
 @dataclass
@@ -106,13 +109,14 @@ def tested(*arguments: str) -> Tally:
         seed = os.environ.get("PYTHONHASHSEED") or str(randrange(2**32))
         print(f"PYTHONHASHSEED={seed}", flush=True)
         finished = subprocess.run(
-            [sys.executable, "-m", "pytest", "-rsfE", f"--junitxml={report}", *arguments],
+            [sys.executable, "-m", "pytest", "-rsfE", f"--durations={TOLD}", f"--junitxml={report}", *arguments],
             cwd=ROOT,
             env={**os.environ, "PYTHONHASHSEED": seed},
             check=False,
         )
         if not report.exists():
             return Tally(failed=1)
+        print(f"the longest files: {', '.join(longest(report))}", flush=True)
         return counted(report, finished.returncode)
 
 
@@ -126,6 +130,14 @@ def counted(report: Path, status: int) -> Tally:
     if status and not tally.failed:
         tally.failed = 1
     return tally
+
+
+def longest(report: Path) -> list[str]:
+    """The files of a JUnit report that took longest, with their seconds: whoever wants a shorter run begins there."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314 -- pytest wrote it a moment ago
+        seconds[case.get("classname", "")] += float(case.get("time", 0))
+    return [f"{file} {took:.0f} s" for file, took in sorted(seconds.items(), key=lambda row: -row[1])[:TOLD]]
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Lazy(click.Group):
 
 
 def _loaded(module: str) -> ModuleType:
-    """A file of this folder. While it loads nothing is garbage, so nobody looks for any: a twelfth of a start."""
+    """A file of this folder. While it loads nothing is garbage, so nobody looks for any: a twelfth of these imports."""
     collects = gc.isenabled()
     gc.disable()
     try:
