@@ -21,7 +21,7 @@ from tests.parsed import ROOT
 
 __all__ = ["Answered", "Node", "clean_environment", "node"]
 
-_START = 20.0
+_START = 60.0
 
 
 class Answered:
@@ -109,13 +109,13 @@ class Node:
         """Writes a configuration and returns its revision once the node serves by it."""
         before = self.revision
         self.write(config)
-        self.until(lambda: self.revision != before, 5)
+        self.until(lambda: self.revision != before)
         return self.revision
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def until(self, truth: Callable[[], object], seconds: float = 10.0) -> None:
+    def until(self, truth: Callable[[], object], seconds: float = 30.0) -> None:
         """Returns as soon as `truth()` holds; fails, with the log, after `seconds`."""
         end = time.monotonic() + seconds
         while not truth():

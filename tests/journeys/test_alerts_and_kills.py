@@ -113,7 +113,7 @@ def test_an_alert_is_told_once_although_the_node_that_found_it_is_killed(tmp_pat
         told(other, "projects", "create", "sales")
         key = told(other, "keys", "issue", "--project", "sales", "--expires", "3d")["id"]
         finder.until(lambda: one.came, 10)
-        finder.until(lambda: _delivered(other), 5)
+        finder.until(lambda: _delivered(other))
 
         killed(finder)
         events = told_by_the_other(other, one, key, lambda: two.on_duty(other), 20)

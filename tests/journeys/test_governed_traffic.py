@@ -73,15 +73,15 @@ def test_an_alias_and_its_canary_reach_every_node_and_each_subject_stays_where_i
     one, other = shared
     first = one.revision
     second = one.take_over(TWO)
-    other.until(lambda: other.revision == second, 5)
+    other.until(lambda: other.revision == second)
 
     told(one, "aliases", "set", "chat", "--model", "writer", "--revision", first)
     began = time.monotonic()
-    other.until(lambda: said(other, "chat") == "one", 5)
+    other.until(lambda: said(other, "chat") == "one")
     took = time.monotonic() - began
     told(one, "aliases", "set", "chat", "--model", "writer", "--revision", first, "--canary", second, "--share", "400")
     for each in shared:
-        each.until(partial(_met, each), 5)
+        each.until(partial(_met, each))
     subjects = [f"s{number}" for number in range(60)]
     here = [said(one, "chat", x_dirigent_subject=name) for name in subjects]
     there = [said(other, "chat", x_dirigent_subject=name) for name in subjects]
@@ -92,7 +92,7 @@ def test_an_alias_and_its_canary_reach_every_node_and_each_subject_stays_where_i
     assert said(other, f"writer@{first[:8]}") == "one"
     assert "chat" in [model["id"] for model in other.call("GET", "/v1/models").json["data"]]
     told(one, "aliases", "remove", "chat")
-    other.until(lambda: said(other, "chat") == "model_not_found", 5)
+    other.until(lambda: said(other, "chat") == "model_not_found")
 
 
 def test_what_a_purpose_keeps_is_read_by_who_may_and_erased_with_its_subject(served: Node) -> None:
@@ -103,7 +103,7 @@ def test_what_a_purpose_keeps_is_read_by_who_may_and_erased_with_its_subject(ser
     answer = served.call("POST", "/v1/chat/completions", order, {"x-dirigent-subject": "Sabine"}, key)
     unkept = served.call("POST", "/v1/chat/completions", order)
     run, other = answer.headers["x-dirigent-run"], unkept.headers["x-dirigent-run"]
-    served.until(lambda: ran("runs", "bodies", run, "--data", served.data).status == 0, 5)
+    served.until(lambda: ran("runs", "bodies", run, "--data", served.data).status == 0)
 
     shown = told(served, "runs", "bodies", run)
     erased = told(served, "bodies", "erase", "--subject", "sabine")
@@ -131,7 +131,7 @@ def test_a_refused_request_stands_in_the_audit_with_rule_and_purpose_and_without
         listed = told(served, "audit", "list", "--action", "request.*")["entries"]
         return [each for each in listed if each["actor"] == f"key:{issued['id']}"]
 
-    served.until(entries, 5)
+    served.until(entries)
     (entry,) = entries()
     assert set(refused) == {"forbidden"}
     assert (entry["purpose"], entry["resource"], entry["decision"]) == ("cheap", "model:dear", "denied")
@@ -163,7 +163,7 @@ def test_a_run_that_would_cost_more_than_a_run_may_is_refused_for_that_reason(tm
     with node(tmp_path / "data", config) as one:
         issued = told(one, "keys", "issue")
         told(one, "budgets", "set", "--key", issued["id"], "--limit", "0.001", "--window", "run")
-        one.until(lambda: said(one, "m", issued["key"]) == "budget_exceeded", 5)
+        one.until(lambda: said(one, "m", issued["key"]) == "budget_exceeded")
         order = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
         refused = one.call("POST", "/v1/chat/completions", order, key=issued["key"])
 
@@ -226,7 +226,7 @@ def test_a_node_whose_postgresql_comes_late_waits_says_so_and_serves_by_itself(t
     one.port = port
     try:
         one.until(lambda: "waiting for the database" in one.log, 20)
-        one.until(lambda: _answers(one), 5)
+        one.until(lambda: _answers(one))
         ready = one.call("GET", "/health/ready", key=None)
         live = one.call("GET", "/health/live", key=None)
         asked = one.call("POST", "/v1/chat/completions", {"model": "writer", "messages": []}, key="dk-any")

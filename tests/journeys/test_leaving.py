@@ -74,4 +74,4 @@ async def asking(one: Node, **fields: object) -> asyncio.StreamWriter:
 async def noted(one: Node, code: str) -> None:
     """Waits until the node's notes have a request that ended with `code`."""
     notes = one.data / "logs" / "served.jsonl"
-    await asyncio.to_thread(one.until, lambda: notes.exists() and f'"code":"{code}"' in notes.read_text(), 5)
+    await asyncio.to_thread(one.until, lambda: notes.exists() and f'"code":"{code}"' in notes.read_text())

@@ -174,10 +174,10 @@ def test_a_hup_reads_the_file_and_rotated_credentials_again_at_once(data: Path) 
     with node(data, config) as one:
         revision = one.revision
         one.signal(signal.SIGHUP)
-        one.until(lambda: "nothing is new" in one.log, 2)
+        one.until(lambda: "nothing is new" in one.log)
         secret.write_text("")
         one.signal(signal.SIGHUP)
-        one.until(lambda: "missing or empty" in one.log, 2)
+        one.until(lambda: "missing or empty" in one.log)
 
         assert one.revision == revision
 

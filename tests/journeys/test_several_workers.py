@@ -79,13 +79,13 @@ def test_a_worker_that_cannot_start_over_a_bad_file_leaves_the_others_in_peace(d
         one.until(lambda: one.log.count("is refused and") == 2)
         first, second = sorted(children(one.process.pid, WORKER))
         os.kill(first, signal.SIGKILL)
-        one.until(lambda: one.log.count("another takes its place") >= 3, 20)
+        one.until(lambda: one.log.count("another takes its place") >= 3)
 
         assert one.chat().status == 200
         assert alive(second)
 
         one.write("models:\n  auto: {type: echo, says: mended}\n")
-        one.until(lambda: len(answering(one)) == 2, 15)
+        one.until(lambda: len(answering(one)) == 2)
 
 
 def test_workers_leave_in_order_when_their_parent_is_killed(data: Path) -> None:
@@ -95,7 +95,7 @@ def test_workers_leave_in_order_when_their_parent_is_killed(data: Path) -> None:
         one.signal(signal.SIGKILL)
         one.process.wait()
 
-        one.until(lambda: not any(alive(worker) for worker in workers), 10)
+        one.until(lambda: not any(alive(worker) for worker in workers))
 
 
 def test_stopping_the_node_stops_its_workers(data: Path) -> None:

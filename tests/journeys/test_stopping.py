@@ -36,7 +36,7 @@ async def test_running_answers_are_finished_and_new_callers_are_turned_away(data
             )
             said += [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
             answer = await whole
-        status = await asyncio.to_thread(one.process.wait, 10)
+        status = await asyncio.to_thread(one.process.wait, 30)
 
     assert "".join(said) == answer.choices[0].message.content == "one two three four five six seven eight nine ten"
     assert isinstance(refused[0], APIConnectionError)
@@ -63,7 +63,7 @@ async def test_a_second_signal_cuts_what_the_first_one_waits_for(data: Path) -> 
             await asyncio.sleep(0.3)
             still = one.process.poll()
             one.signal(signal.SIGINT)
-            status = await asyncio.to_thread(one.process.wait, 3)
+            status = await asyncio.to_thread(one.process.wait, 8)
 
     assert still is None
     assert status == 0
@@ -78,7 +78,7 @@ def test_the_local_model_ends_with_its_node_even_where_the_node_is_killed(data: 
         one.signal(signal.SIGKILL)
         one.process.wait()
 
-        one.until(lambda: child not in processes("dirigent.local.process"), 5)
+        one.until(lambda: child not in processes("dirigent.local.process"))
 
 
 def children(parent: int, mark: str) -> list[int]:

@@ -55,7 +55,7 @@ async def test_a_slow_one_gets_company_and_is_closed_at_once_when_the_other_spea
     ) as world:
         run = world.run()
         response = await world.collect("auto", request(stream=stream), run)
-        await asyncio.wait_for(world.vendors["a"].visits[0].gone.wait(), 2)
+        await asyncio.wait_for(world.vendors["a"].visits[0].gone.wait(), 4)
 
     assert response.text == "Guten Tag"
     assert run.record.deployment == "b"
@@ -69,7 +69,7 @@ async def test_the_first_may_still_be_the_first_and_then_the_second_is_closed() 
     async with scripted(hedged("a", "b"), a=slow(0.3, "from a"), b=after(5)) as world:
         run = world.run()
         response = await world.collect("auto", "hello", run)
-        await asyncio.wait_for(world.vendors["b"].visits[0].gone.wait(), 2)
+        await asyncio.wait_for(world.vendors["b"].visits[0].gone.wait(), 4)
 
     assert response.text == "from a"
     assert run.record.deployment == "a"
@@ -141,7 +141,7 @@ async def test_who_leaves_in_any_moment_closes_all_that_was_opened_and_settles_e
         await asyncio.wait([asking])
         visits = [visit for vendor in world.vendors.values() for visit in vendor.visits]
         for visit in visits:
-            await asyncio.wait_for(visit.gone.wait(), 2)
+            await asyncio.wait_for(visit.gone.wait(), 4)
 
     assert asking.cancelled()
     assert all(count == 1 for count in outcomes(run).values())
@@ -157,7 +157,7 @@ async def test_who_leaves_after_the_race_closes_the_winner() -> None:
         async with aclosing(world.answer("auto", request(stream=True), run)) as events:
             first = await anext(events)
         for vendor in world.vendors.values():
-            await asyncio.wait_for(vendor.visits[0].gone.wait(), 2)
+            await asyncio.wait_for(vendor.visits[0].gone.wait(), 4)
 
     assert first == TextDelta("Guten Tag")
     assert outcomes(run) == {("a", "abandoned"): 1, ("b", "abandoned"): 1}

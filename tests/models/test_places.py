@@ -27,7 +27,7 @@ def waiting(world: World) -> int:
 
 async def begun(world: Scripted, visits: int) -> None:
     """Returns once the provider has so many visitors."""
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(10):
         while len(world.vendors["a"].visits) < visits:  # noqa: ASYNC110  counting is all that can be waited for
             await asyncio.sleep(0.005)
 

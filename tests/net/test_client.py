@@ -162,7 +162,7 @@ async def test_an_answer_that_is_not_http_is_a_bad_answer_that_names_the_peer(se
     async with provider(answering(sent)) as vendor:
         with pytest.raises(BadAnswer, match=f"127.0.0.1:{vendor.origin.port}"):
             await client.open(vendor.call(authorization="Bearer secret"), PATIENT)
-        await asyncio.wait_for(vendor.visits[0].gone.wait(), 1)
+        await asyncio.wait_for(vendor.visits[0].gone.wait(), 10)
 
         assert (client.resting, client.working) == (0, 0)
 
@@ -247,7 +247,7 @@ async def test_an_idle_connection_grows_old_and_is_closed() -> None:
         await (await client.open(vendor.call(), PATIENT)).read()
         assert client.resting == 1
 
-        await asyncio.wait_for(vendor.visits[0].gone.wait(), 3)
+        await asyncio.wait_for(vendor.visits[0].gone.wait(), 10)
 
         assert client.resting == 0
 
@@ -309,7 +309,7 @@ async def test_words_that_nobody_asked_for_end_the_connection() -> None:
     client = HttpClient()
     async with provider(manner) as vendor:
         await (await client.open(vendor.call(), PATIENT)).read()
-        await asyncio.wait_for(vendor.visits[0].gone.wait(), 1)
+        await asyncio.wait_for(vendor.visits[0].gone.wait(), 10)
 
         assert client.resting == 0
 
@@ -408,7 +408,7 @@ async def test_a_whole_answer_that_outgrows_its_limit_is_refused() -> None:
         answer = await client.open(vendor.call(), PATIENT)
         with pytest.raises(BadAnswer, match="more than the 300000 bytes"):
             await answer.read(300_000)
-        await asyncio.wait_for(vendor.visits[0].gone.wait(), 1)
+        await asyncio.wait_for(vendor.visits[0].gone.wait(), 10)
 
 
 # --- any partition of the bytes gives the same answer -----------------------------------------------------------------

@@ -100,7 +100,7 @@ async def test_a_picture_is_fetched_with_nothing_of_the_caller_and_the_connectio
     seen: list[str] = []
     async with host(heads(said(), seen)) as there, fetching() as fetcher:
         found = await fetcher.fetch(f"http://pictures.example:{there.origin.port}/a?b=c#d", MANY)
-        await asyncio.wait_for(there.visits[0].gone.wait(), 2)
+        await asyncio.wait_for(there.visits[0].gone.wait(), 10)
 
     assert found == Fetched(PNG, "image/png")
     assert "".join(seen) == (
@@ -285,7 +285,7 @@ async def test_who_takes_too_long_is_left_and_the_connection_closed(manner: Mann
             await fetcher.fetch(f"http://a.example:{there.origin.port}/", MANY)
 
         assert time.monotonic() - began < 2
-        await asyncio.wait_for(there.visits[0].gone.wait(), 2)
+        await asyncio.wait_for(there.visits[0].gone.wait(), 10)
 
 
 async def test_a_resolver_that_never_answers_is_not_waited_for() -> None:
@@ -315,7 +315,7 @@ async def test_a_body_without_end_is_left_as_soon_as_it_is_too_large() -> None:
     async with host(endless) as there, fetching() as fetcher:
         with pytest.raises(Invalid):
             await fetcher.fetch(f"http://a.example:{there.origin.port}/", MANY)
-        await asyncio.wait_for(there.visits[0].gone.wait(), 2)
+        await asyncio.wait_for(there.visits[0].gone.wait(), 10)
 
     assert sent < 64 * MANY
 
@@ -344,7 +344,7 @@ async def test_what_is_refused_by_its_head_is_not_read_on_and_its_connection_clo
             await fetcher.fetch(f"http://a.example:{there.origin.port}/", MANY)
 
         assert fetcher.working == 0
-        await asyncio.wait_for(there.visits[0].gone.wait(), 2)
+        await asyncio.wait_for(there.visits[0].gone.wait(), 10)
 
 
 async def test_whoever_stops_waiting_closes_the_connection() -> None:
@@ -361,7 +361,7 @@ async def test_whoever_stops_waiting_closes_the_connection() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
 
-        await asyncio.wait_for(there.visits[0].gone.wait(), 2)
+        await asyncio.wait_for(there.visits[0].gone.wait(), 10)
 
 
 async def test_where_one_address_of_a_host_is_dead_the_next_is_tried() -> None:

@@ -62,11 +62,11 @@ async def test_a_streamed_answer_arrives_piece_by_piece_in_chunks() -> None:
     async with stage(handler) as server:
         caller = await server.caller()
         caller.send(GET % b"")
-        first = await asyncio.wait_for(caller.reader.readuntil(b"data: 1\n\n\r\n"), 1)
+        first = await asyncio.wait_for(caller.reader.readuntil(b"data: 1\n\n\r\n"), 10)
         go_on.set()
-        rest = await asyncio.wait_for(caller.reader.readuntil(b"0\r\n\r\n"), 1)
+        rest = await asyncio.wait_for(caller.reader.readuntil(b"0\r\n\r\n"), 10)
         caller.send(GET % b"again")
-        again = await asyncio.wait_for(caller.reader.readuntil(b"0\r\n\r\n"), 1)
+        again = await asyncio.wait_for(caller.reader.readuntil(b"0\r\n\r\n"), 10)
 
     assert b"\r\ntransfer-encoding: chunked\r\n" in first
     assert first.endswith(b"\r\n\r\n9\r\ndata: 1\n\n\r\n")

@@ -54,7 +54,7 @@ async def test_a_caller_who_leaves_cancels_the_handler_at_once(leave: object, st
     async with stage(handler) as server:
         caller = await server.caller()
         caller.send(GET)
-        await asyncio.wait_for(running.wait(), 1)
+        await asyncio.wait_for(running.wait(), 10)
         await asyncio.sleep(0.02)
 
         left_at = time.monotonic()
@@ -99,7 +99,7 @@ async def test_a_handler_whose_answer_is_finished_is_not_cancelled_when_the_call
         caller.send(GET)
         await caller.answer()
         caller.leave()
-        await asyncio.wait_for(settled.wait(), 1)
+        await asyncio.wait_for(settled.wait(), 10)
 
 
 async def test_cleaning_up_may_wait_and_fail_without_harm(caplog: pytest.LogCaptureFixture) -> None:
@@ -119,7 +119,7 @@ async def test_cleaning_up_may_wait_and_fail_without_harm(caplog: pytest.LogCapt
         caller.send(GET)
         await asyncio.sleep(0.02)
         caller.leave()
-        await asyncio.wait_for(cleaned.wait(), 1)
+        await asyncio.wait_for(cleaned.wait(), 10)
         await asyncio.sleep(0.02)
     gc.collect()
 
@@ -242,7 +242,7 @@ async def test_a_caller_who_stops_reading_is_cut_in_the_end() -> None:
         caller = await server.caller()
         caller.send(GET)
 
-        await asyncio.wait_for(ended.wait(), 2)
+        await asyncio.wait_for(ended.wait(), 10)
 
 
 async def test_more_connections_than_the_limit_are_closed_unanswered() -> None:
