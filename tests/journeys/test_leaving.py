@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from tests.journeys.node import Node, node
-from tests.journeys.upstream import Manners, upstream
+from tests.journeys.upstream import Manners, Upstream, upstream
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 AT_MOST = 1.0  # a tenth of it on a machine with nothing else to do
+LEFT = '"code":"caller_gone"'
 CONFIG = """\
     providers:
       vendor: {{type: compatible, base_url: "{url}"}}
@@ -19,6 +22,13 @@ CONFIG = """\
       far:  {{type: deployment, provider: vendor, name: m}}
       auto: {{type: router, candidates: [far]}}
     """
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Node, Upstream]]:
+    async with upstream() as far:
+        with node(tmp_path_factory.mktemp("leaving") / "data", CONFIG.format(url=far.url)) as one:
+            yield one, far
 
 
 @pytest.mark.parametrize(
@@ -31,20 +41,23 @@ CONFIG = """\
     ],
 )
 async def test_a_caller_who_hangs_up_ends_the_work_upstream_within_a_tenth_of_a_second(
-    data: Path, manners: Manners, *, stream: bool
+    served: tuple[Node, Upstream], manners: Manners, *, stream: bool
 ) -> None:
-    async with upstream(manners) as far:
-        with node(data, CONFIG.format(url=far.url)) as one:
-            writer = await asking(one, stream=stream)
-            await asyncio.wait_for(far.began.wait(), 10)
-            await asyncio.sleep(0.2)
-            hung_up = asyncio.get_running_loop().time()
-            writer.transport.abort()
+    one, far = served
+    far.manners = manners
+    far.began.clear()
+    far.gone.clear()
+    before = notes_of(one).count(LEFT)
 
-            await asyncio.wait_for(far.gone.wait(), 5)
+    writer = await asking(one, stream=stream)
+    await asyncio.wait_for(far.began.wait(), 10)
+    await asyncio.sleep(0.2)
+    hung_up = asyncio.get_running_loop().time()
+    writer.transport.abort()
+    await asyncio.wait_for(far.gone.wait(), 10)
 
-            assert far.gone_at - hung_up <= AT_MOST
-            await noted(one, "caller_gone")
+    assert far.gone_at - hung_up <= AT_MOST
+    await asyncio.to_thread(one.until, lambda: notes_of(one).count(LEFT) == before + 1)
 
 
 async def test_the_local_model_is_free_again_when_its_caller_has_gone(local_node: Node) -> None:
@@ -71,7 +84,7 @@ async def asking(one: Node, **fields: object) -> asyncio.StreamWriter:
     return writer
 
 
-async def noted(one: Node, code: str) -> None:
-    """Waits until the node's notes have a request that ended with `code`."""
+def notes_of(one: Node) -> str:
+    """The node's notes of the requests that it has served."""
     notes = one.data / "logs" / "served.jsonl"
-    await asyncio.to_thread(one.until, lambda: notes.exists() and f'"code":"{code}"' in notes.read_text())
+    return notes.read_text(encoding="utf-8") if notes.exists() else ""

@@ -38,6 +38,12 @@ def test_they_share_one_process_of_the_local_model(pair: Node) -> None:
     assert len(children(pair.process.pid, "dirigent.local.process")) == 1
 
 
+def test_a_hup_reaches_every_worker(pair: Node) -> None:
+    pair.signal(signal.SIGHUP)
+
+    pair.until(lambda: pair.log.count("nothing is new") == 2)
+
+
 def test_a_killed_worker_is_replaced_and_the_other_answers_meanwhile(pair: Node) -> None:
     first, second = sorted(children(pair.process.pid, WORKER))
     os.kill(first, signal.SIGKILL)
@@ -60,16 +66,6 @@ def test_when_the_keeper_of_the_local_model_dies_the_other_worker_takes_it_over(
 
     assert {pair.chat(max_tokens=2).status for _ in range(4)} == {200}
     assert len(children(pair.process.pid, "dirigent.local.process")) == 1
-
-
-def test_a_hup_reaches_every_worker(data: Path) -> None:
-    config = "models:\n  auto: {type: echo}\n"
-    with node(data, config, workers=2) as one:
-        one.until(lambda: len(children(one.process.pid, WORKER)) == 2)
-        one.until(lambda: len(answering(one)) == 2)
-        one.signal(signal.SIGHUP)
-
-        one.until(lambda: one.log.count("nothing is new") == 2)
 
 
 def test_a_worker_that_cannot_start_over_a_bad_file_leaves_the_others_in_peace(data: Path) -> None:

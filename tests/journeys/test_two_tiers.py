@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from collections.abc import AsyncIterator
 
-from tests.journeys.node import node
-from tests.journeys.upstream import Manners, upstream
+import pytest
+import pytest_asyncio
+
+from tests.journeys.node import Node, node
+from tests.journeys.upstream import Manners, Upstream, upstream
 from tests.journeys.weights import give_weights
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 EASY = "What is the capital of France?"
 HARD = (
     "Prove that the square root of 2 is irrational, then compare two proofs and analyse where each of them uses the "
@@ -30,14 +34,36 @@ CONFIG = """\
     """
 
 
-async def test_easy_and_hard_questions_go_different_ways_and_each_costs_what_it_costs(data: Path) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tiers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Node, Upstream]]:
+    """A node with both tiers, and the stronger one."""
+    data = tmp_path_factory.mktemp("tiers") / "data"
     give_weights(data)
     async with upstream(Manners(says="By contradiction.")) as premium:
         with node(data, CONFIG.format(url=premium.url), environment={"VENDOR_KEY": "sk-vendor"}) as one:
-            explained = [await asyncio.to_thread(one.explain, text) for text in (EASY, HARD)]
-            nobody_asked = list(premium.asked)
-            easy = await asyncio.to_thread(one.chat, "auto", EASY, max_tokens=8)
-            hard = await asyncio.to_thread(one.chat, "auto", HARD, max_tokens=8)
+            yield one, premium
+
+
+@pytest.fixture
+def one(tiers: tuple[Node, Upstream]) -> Node:
+    return tiers[0]
+
+
+@pytest.fixture
+def premium(tiers: tuple[Node, Upstream]) -> Upstream:
+    """The stronger one, which this test has not asked yet."""
+    tiers[1].asked.clear()
+    tiers[1].keys.clear()
+    return tiers[1]
+
+
+async def test_easy_and_hard_questions_go_different_ways_and_each_costs_what_it_costs(
+    one: Node, premium: Upstream
+) -> None:
+    explained = [await asyncio.to_thread(one.explain, text) for text in (EASY, HARD)]
+    nobody_asked = list(premium.asked)
+    easy = await asyncio.to_thread(one.chat, "auto", EASY, max_tokens=8)
+    hard = await asyncio.to_thread(one.chat, "auto", HARD, max_tokens=8)
 
     assert [each["deployment"] for each in explained] == ["tiny", "premium"]
     assert nobody_asked == []
@@ -49,11 +75,8 @@ async def test_easy_and_hard_questions_go_different_ways_and_each_costs_what_it_
     assert premium.keys == ["Bearer sk-vendor"]
 
 
-async def test_an_explanation_tells_everything_that_the_decision_rests_on(data: Path) -> None:
-    give_weights(data)
-    async with upstream() as premium:
-        with node(data, CONFIG.format(url=premium.url), environment={"VENDOR_KEY": "sk-vendor"}) as one:
-            explained = await asyncio.to_thread(one.explain, HARD)
+async def test_an_explanation_tells_everything_that_the_decision_rests_on(one: Node) -> None:
+    explained = await asyncio.to_thread(one.explain, HARD)
 
     assert {"model", "deployment", "reason", "features", "candidates", "microseconds"} <= set(explained)
     assert explained["features"]["maths"] > 0
@@ -66,13 +89,11 @@ async def test_an_explanation_tells_everything_that_the_decision_rests_on(data: 
     assert 0 < explained["microseconds"] < 1_000_000
 
 
-async def test_a_request_that_the_small_model_cannot_take_goes_to_the_one_that_can(data: Path) -> None:
-    give_weights(data)
+async def test_a_request_that_the_small_model_cannot_take_goes_to_the_one_that_can(one: Node) -> None:
     tool = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-    async with upstream() as premium:
-        with node(data, CONFIG.format(url=premium.url), environment={"VENDOR_KEY": "sk-vendor"}) as one:
-            with_tools = await asyncio.to_thread(one.chat, "auto", EASY, tools=[tool])
-            too_long = await asyncio.to_thread(one.chat, "auto", "word " * 5_000)
+
+    with_tools = await asyncio.to_thread(one.chat, "auto", EASY, tools=[tool])
+    too_long = await asyncio.to_thread(one.chat, "auto", "word " * 5_000)
 
     assert with_tools.headers["x-dirigent-model"] == "premium"
     assert too_long.headers["x-dirigent-model"] == "premium"
