@@ -19,9 +19,8 @@ from dirigent.core.ports import Journal
 from dirigent.engines import EmbeddedEngine
 from dirigent.engines.dbos import DbosEngine
 from dirigent.memory.journal import MemoryJournal
-from dirigent.store import Database
+from dirigent.store import Database, upgrade
 from dirigent.store.journal import StoredJournal
-from dirigent.store.migrations import migrate
 from dirigent.store.vault import Vault
 
 Story = Callable[[Logbook], Awaitable[object]]
@@ -80,7 +79,7 @@ async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     lite = request.param == "sqlite"
     address = f"sqlite:///{tmp_path / 'dirigent.db'}" if lite else request.getfixturevalue("fresh_postgres")
     database = Database.at(address)
-    migrate(database)
+    upgrade(database)
     journal = StoredJournal(database, Vault(database, tmp_path / "keys"))
     journal.start()
     made = Node(journal, address if request.param == "dbos" else None)

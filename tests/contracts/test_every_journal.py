@@ -26,9 +26,8 @@ from dirigent.core.journal import (
 )
 from dirigent.core.ports import Journal
 from dirigent.memory.journal import MemoryJournal
-from dirigent.store import Database
+from dirigent.store import Database, upgrade
 from dirigent.store.journal import StoredJournal
-from dirigent.store.migrations import migrate
 from dirigent.store.vault import Vault
 
 WHO = Principal("acme", "sales", "k-1")
@@ -55,7 +54,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[_World]:
         yield _World(MemoryJournal(clock), clock)
         return
     database = Database.at(address(request, tmp_path))
-    migrate(database)
+    upgrade(database)
     journal = StoredJournal(database, Vault(database, tmp_path / "keys"), clock=clock)
     journal.start()
     yield _World(journal, clock)
