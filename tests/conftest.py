@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from dirigent.store import Database, upgrade
 from tests.postgres import a_database, a_server
 
 # A deadline would measure the machine; a random failure would belong to whoever pushed last, not to whoever caused it.
@@ -14,8 +15,27 @@ settings.register_profile("test", deadline=None, derandomize=True)
 settings.register_profile("prove", deadline=None, max_examples=2_000, print_blob=True)
 
 
-_LONGEST = {"test_ledger_machine.py", "test_fuzz.py", "test_house.py"}
-"""Files that come first, since one that takes minutes and comes last is waited for by all who are done."""
+_LONGEST = (
+    "test_fuzz.py",
+    "test_ledger_machine.py",
+    "test_development_plans.py",
+    "test_sales_report.py",
+    "test_quotes.py",
+    "test_journal_machine.py",
+    "test_speech.py",
+    "test_every_engine.py",
+    "test_house.py",
+    "test_customer_service.py",
+    "test_records.py",
+    "test_every_dialect.py",
+    "test_every_strategy.py",
+    "test_several_workers.py",
+)
+"""Files that come first, the longest of them in front: one that comes last is waited for by all who are done.
+
+`make test` tells at its end which files take longest.
+"""
+_PLACES = {name: place for place, name in enumerate(_LONGEST)}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the longest files first; the rest keep their order."""
-    items.sort(key=lambda item: item.path.name not in _LONGEST)
+    items.sort(key=lambda item: _PLACES.get(item.path.name, len(_PLACES)))
 
 
 @pytest.fixture(scope="session")
@@ -39,4 +59,22 @@ def postgres(testrun_uid: str) -> Iterator[str]:
 def fresh_postgres(postgres: str) -> Iterator[str]:
     """The address of an empty PostgreSQL database."""
     with a_database(postgres) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def _pattern(postgres: str) -> Iterator[str]:
+    """The name of a PostgreSQL database with the present schema, which is copied and never used."""
+    with a_database(postgres) as address:
+        found = Database.at(address)
+        upgrade(found)
+        name = found.engine.url.database
+        found.close()
+        yield str(name)
+
+
+@pytest.fixture
+def founded_postgres(postgres: str, _pattern: str) -> Iterator[str]:
+    """The address of a PostgreSQL database with the present schema and nothing in it: copied, which is less work."""
+    with a_database(postgres, _pattern) as found:
         yield found

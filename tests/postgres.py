@@ -34,11 +34,11 @@ def a_server(name: str) -> Iterator[str]:
 
 
 @contextmanager
-def a_database(server: str) -> Iterator[str]:
-    """The address of an empty database of one's own on a server."""
+def a_database(server: str, like: str = "template1") -> Iterator[str]:
+    """The address of a database of one's own on a server: empty, or a copy of `like`, to which nobody is connected."""
     name = f"test_{uuid4().hex}"
     with _at_once(server) as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {like}"))
         yield server.replace("/postgres?", f"/{name}?")
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 

@@ -30,7 +30,7 @@ CONFIG = """\
     """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A running node; no test changes it."""
     with node(tmp_path_factory.mktemp("served") / "data", CONFIG) as one:

@@ -77,7 +77,7 @@ async def node(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
             await engine.close()
         return
     lite = request.param == "sqlite"
-    address = f"sqlite:///{tmp_path / 'dirigent.db'}" if lite else request.getfixturevalue("fresh_postgres")
+    address = f"sqlite:///{tmp_path / 'dirigent.db'}" if lite else request.getfixturevalue("founded_postgres")
     database = Database.at(address)
     upgrade(database)
     journal = StoredJournal(database, Vault(database, tmp_path / "keys"))

@@ -65,7 +65,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[_World]:
 def address(request: pytest.FixtureRequest, folder: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{folder / 'dirigent.db'}"
-    found: str = request.getfixturevalue("fresh_postgres")
+    found: str = request.getfixturevalue("founded_postgres")
     return found
 
 

@@ -11,7 +11,7 @@ from tests.journeys.node import Node, node
 from tests.journeys.weights import give_weights
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A fresh node on its starter configuration, with the real small model: what `make run` gives without a network."""
     data = tmp_path_factory.mktemp("local") / "data"
@@ -20,7 +20,7 @@ def local_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         yield one
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def echo_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A node whose models only echo; no story that shares it changes its configuration."""
     config = """\

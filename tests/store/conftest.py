@@ -12,10 +12,14 @@ from dirigent.store import Database, upgrade
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database; the test runs once on each kind."""
+    """The address of an empty database, which may have its schema where the test takes it by `database` anyway.
+
+    The test runs once on each kind.
+    """
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'dirigent.db'}"
-    address: str = request.getfixturevalue("fresh_postgres")
+    founded = "database" in request.fixturenames
+    address: str = request.getfixturevalue("founded_postgres" if founded else "fresh_postgres")
     return address
 
 

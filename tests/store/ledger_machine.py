@@ -200,9 +200,13 @@ class LedgerMachine(RuleBasedStateMachine):
             ), f"refused though there was room: {[each for each in got if isinstance(each, Exception)]}"
         return multiple(*made)
 
-    @rule(held=holds, percent=st.sampled_from([0, 1, 29, 33, 57, 99, 100, 100, 110, 150, None]))
-    def settle(self, held: Held, percent: int | None) -> None:
-        """A call ends; where it has been settled before, nothing changes."""
+    @rule(
+        held=holds,
+        percent=st.sampled_from([0, 1, 29, 33, 57, 99, 100, 100, 110, 150, None]),
+        times=st.sampled_from([1, 1, 1, 2]),
+    )
+    def settle(self, held: Held, percent: int | None, times: int) -> None:
+        """A call ends; where that is told again, at once or later, nothing changes."""
         ledger = self.workers[held.worker]
         if ledger is None:
             return
@@ -213,7 +217,8 @@ class LedgerMachine(RuleBasedStateMachine):
             charge = Charge(Money(bound.money.nano * percent // 100), bound.tokens * percent // 100)
 
         async def settled() -> None:
-            ledger.settle(held.reservation, charge)
+            for _ in range(times):
+                ledger.settle(held.reservation, charge)
 
         self.does(settled())
         if held.open:

@@ -64,8 +64,9 @@ def run(database: Database, kind: type[LeasedLedger], how: settings) -> None:
     run_state_machine_as_test(machine, settings=how)
 
 
-def test_the_laws_hold_on_the_embedded_database(swift: Database) -> None:
-    run(swift, LeasedLedger, settled_by(60))
+@pytest.mark.parametrize("programs", [25, pytest.param(400, marks=pytest.mark.prove)])
+def test_the_laws_hold_on_the_embedded_database(swift: Database, programs: int) -> None:
+    run(swift, LeasedLedger, settled_by(programs))
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
