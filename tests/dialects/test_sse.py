@@ -53,6 +53,17 @@ def test_frames_lose_and_change_no_byte(raw: list[bytes], cuts: list[int]) -> No
     assert data_of([*found, rest]) == data_of([stream])
 
 
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+@pytest.mark.parametrize("size", range(1, 12))
+def test_a_frame_has_all_of_its_blank_line_wherever_the_stream_is_cut(end: bytes, size: int) -> None:
+    told, frames = [b"data: one" + end, b"data: two" + end], Frames()
+    stream = b"".join(told)
+
+    found = [frame for at in range(0, len(stream), size) for frame in frames.feed(stream[at : at + size])]
+
+    assert found == told
+
+
 @pytest.mark.parametrize(
     ("stream", "told"),
     [

@@ -11,6 +11,8 @@ __all__ = ["EventLines", "Frames"]
 _MOST = 16 * 1024 * 1024
 _BLANK = re.compile(rb"(?>\r\n|\n|\r){2}")
 """A blank line. The group never gives a byte back: else the CRLF at the end of a line would count as two line ends."""
+_HALF = b"\n\r"
+"""What a blank line ends with where it is cut off: the other half of its CRLF is in the next piece."""
 
 
 class EventLines:
@@ -92,6 +94,8 @@ class Frames:
             return [frame + b"\n\n" for frame in whole]
         frames, begin = [], 0
         for blank in _BLANK.finditer(data, start):
+            if blank.end() == len(data) and blank.group().endswith(_HALF):
+                break
             frames.append(data[begin : blank.end()])
             begin = blank.end()
         self._hold(data[begin:])
