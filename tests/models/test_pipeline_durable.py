@@ -90,7 +90,7 @@ async def test_several_people_are_asked_at_once_while_other_ways_come_to_their_e
     assert len([entry for entry in paper.entries if isinstance(entry, Asked)]) == 2
 
 
-LEAVING = [
+LEAVING: list[dict[str, Any]] = [
     {"type": "set", "name": "a", "when": "input.text == 'other'", "values": {"x": 1}},
     {"type": "decide", "name": "d"},
     {"type": "set", "name": "b", "when": "has(a)", "values": {"x": 2}},
