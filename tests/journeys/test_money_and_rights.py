@@ -96,8 +96,11 @@ def test_a_budget_that_is_stopped_by_hand_cuts_a_running_stream_within_a_second(
             pass
 
     assert time.monotonic() - began < 3
-    shown = next(each for each in told(company, "budgets", "list")["budgets"] if each["id"] == budget["id"])
-    assert shown["held"] == "0"
+
+    def held() -> object:
+        return next(each for each in told(company, "budgets", "list")["budgets"] if each["id"] == budget["id"])["held"]
+
+    company.until(lambda: held() == "0")
 
 
 def test_a_budget_of_single_runs_that_is_stopped_by_hand_cuts_the_runs_that_have_it(company: Node) -> None:
