@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ import uvloop
 
 from dirigent.core.documents import Column, Document, Extract, Grid, Made, ReadLimits
 from dirigent.core.errors import Invalid
+from dirigent.documents.names import apart
 from dirigent.documents.reading.bounded import named
 from dirigent.documents.room import Room
 
@@ -55,7 +57,7 @@ def read_table(source: Path) -> Table:
     data = source.read_bytes()
     if source.suffix.lower() == ".csv":
         return _of_text(source, data)
-    extract = _in_the_room(source, data)
+    extract = uvloop.run(_extracted(source, data))
     if not extract.tables:
         raise Invalid(f"{source} has no table")
     if extract.cut:
@@ -78,7 +80,7 @@ def read_table(source: Path) -> Table:
 
 def write_table(target: Path, table: Table, found: Mapping[int, Mapping[str, Any]]) -> None:
     """Every row as it was, with what came of it: `found` by its place in the table, counted from 1."""
-    added = _free(("output", *_FACTS), table.columns)
+    added = apart(("output", *_FACTS), table.columns)
     if target.suffix.lower() == ".csv":
         with target.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
@@ -124,27 +126,25 @@ def _line(number: int, cells: Sequence[str], columns: Sequence[str]) -> Line:
     return Line(number, dict(zip(columns, padded, strict=False)), wrong)
 
 
-def _in_the_room(source: Path, data: bytes) -> Extract:
-    """What is read in a process of its own, as everything is that others have made."""
-
-    async def read() -> Extract:
-        with TemporaryDirectory(prefix="dirigent-") as folder:
-            room = Room(Path(folder))
-            try:
-                return await room.read(source.name, "", data, _LIMITS)
-            finally:
-                await room.close()
-
-    return uvloop.run(read())
-
-
-async def _made(document: Document, parquet: bool) -> Made:
+@asynccontextmanager
+async def _room() -> AsyncIterator[Room]:
+    """A process of its own, where everything is read that others have made, and written what takes their formats."""
     with TemporaryDirectory(prefix="dirigent-") as folder:
         room = Room(Path(folder))
         try:
-            return await room.render(document, "parquet" if parquet else "xlsx")
+            yield room
         finally:
             await room.close()
+
+
+async def _extracted(source: Path, data: bytes) -> Extract:
+    async with _room() as room:
+        return await room.read(source.name, "", data, _LIMITS)
+
+
+async def _made(document: Document, parquet: bool) -> Made:
+    async with _room() as room:
+        return await room.render(document, "parquet" if parquet else "xlsx")
 
 
 def _holds(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
@@ -164,18 +164,6 @@ def _rows(table: Table, found: Mapping[int, Mapping[str, Any]]) -> Iterator[list
         if facts["cost"] is not None:
             facts["cost"] = Decimal(facts["cost"])
         yield [*(line.cells[name] for name in table.columns), result.get("output"), *facts.values()]
-
-
-def _free(names: Sequence[str], taken: Sequence[str]) -> list[str]:
-    """The names, changed where the table has such a column itself."""
-    known = {name.casefold() for name in taken}
-    free = []
-    for name in names:
-        found, number = name, 2
-        while found.casefold() in known:
-            found, number = f"{name}_{number}", number + 1
-        free.append(found)
-    return free
 
 
 def _flat(value: Any) -> Any:

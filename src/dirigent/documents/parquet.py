@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +15,7 @@ import msgspec
 from dirigent.core.documents import Document, Made
 from dirigent.core.errors import Invalid
 from dirigent.documents.cells import columns_of, dated
+from dirigent.documents.names import apart
 
 __all__ = ["made"]
 
@@ -30,7 +31,7 @@ def made(document: Document) -> Made:
     (grid,) = document.tables.values()
     columns = columns_of(grid)
     types = [_type([row.get(column.field) for row in grid.rows]) for column in columns]
-    names = _apart([column.title if column.title is not None else column.field for column in columns])
+    names = apart([column.title if column.title is not None else column.field for column in columns])
     chosen = ", ".join(
         f'CAST(c{place} AS {type_}) AS "{name.replace(chr(34), chr(34) * 2)}"'
         for place, (type_, name) in enumerate(zip(types, names, strict=True))
@@ -101,14 +102,3 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return _WRITER.encode(value).decode()
-
-
-def _apart(names: Sequence[str]) -> Iterator[str]:
-    """The names, each there once: to Parquet's readers small and capital letters are often the same."""
-    taken: set[str] = set()
-    for name in names:
-        found, number = name, 2
-        while found.casefold() in taken:
-            found, number = f"{name}_{number}", number + 1
-        taken.add(found.casefold())
-        yield found

@@ -27,7 +27,7 @@ from dirigent.models.bonds import keep
 from dirigent.models.funding import Funds
 from dirigent.models.heard import Heard, words_of
 
-__all__ = ["Headers", "Passing", "Try", "forwarded", "hush", "retry_after", "unquoted"]
+__all__ = ["Headers", "Passing", "Try", "forwarded", "hush", "retry_after"]
 
 Headers = tuple[tuple[str, str], ...]
 _SECRET = 8
@@ -156,7 +156,7 @@ class Try:
         heard.passed(data)
         if self._seals is not None:
             for found in self._seals(data):
-                self.issued(unquoted(found))
+                self.issued(_unquoted(found))
 
     def issued(self, seal: str) -> None:
         """Remembers a seal of this deployment for the routers that will be asked to go on."""
@@ -265,7 +265,7 @@ class Try:
         return Usage(estimated_request(request), output, estimated=True)
 
 
-def unquoted(raw: bytes) -> str:
+def _unquoted(raw: bytes) -> str:
     """The text that stands between the quotation marks of a JSON string."""
     try:
         return msgspec.json.decode(b'"%b"' % raw, type=str)

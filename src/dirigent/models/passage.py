@@ -11,7 +11,7 @@ from dirigent.core.ports import Breaker, HttpCall, Timeouts
 from dirigent.core.run import Run
 from dirigent.core.usage import Tariff
 from dirigent.dialects.dialect import Dialect
-from dirigent.models.attempt import Headers, Try, forwarded, hush, retry_after, unquoted
+from dirigent.models.attempt import Headers, Try, forwarded, hush, retry_after
 
 __all__ = ["Passage", "Told"]
 
@@ -95,14 +95,11 @@ class Passage(Try):
         passed = witness.feed(data)
         if passed:
             heard = self._heard
-            if heard is None:
+            if heard is None or self._seals is not None:
                 self.began()
                 self.passed(passed)
             else:  # all that is left of `passed` for nearly every piece
                 heard.passed(passed)
-                if self._seals is not None:
-                    for found in self._seals(passed):
-                        self.issued(unquoted(found))
         return passed
 
     def end(self) -> bytes:

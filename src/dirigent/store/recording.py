@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from dirigent.core.observations import Served
-from dirigent.store.rows import put
+from dirigent.store.rows import MARKS, put
 from dirigent.store.usage import DAY, EPOCH, add, place_at
 from dirigent.store.words import kept
 
@@ -43,7 +43,6 @@ _GROUPED = (
     *("currency", "status"),
 )
 _GROUPS_AT_ONCE = 400
-_MARKS = {"sqlite": "?", "postgresql": "%s"}
 
 
 def write(connection: Connection, served: Sequence[Served]) -> None:
@@ -140,7 +139,7 @@ def _groups(connection: Connection, known: Mapping[tuple[int, ...], Sequence[Ser
 def _found(connection: Connection, groups: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, int]]:
     """The number of each of these groups that there is, and the day of its latest record."""
     found: dict[tuple[int, ...], tuple[int, int]] = {}
-    mark = f"({', '.join(_MARKS[connection.dialect.name] for _ in _GROUPED)})"
+    mark = f"({', '.join(MARKS[connection.dialect.name] for _ in _GROUPED)})"
     equal = " AND ".join(f"g.{name} = wanted.{name}" for name in _GROUPED)
     for start in range(0, len(groups), _GROUPS_AT_ONCE):
         some = groups[start : start + _GROUPS_AT_ONCE]

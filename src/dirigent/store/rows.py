@@ -16,17 +16,18 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-__all__ = ["Statement", "begin", "put"]
+__all__ = ["MARKS", "Statement", "begin", "put"]
 
 _NAME = re.compile(r"(?<!:):([a-z_0-9]+)")
-_MARKS = {"sqlite": "?", "postgresql": "%s"}
+MARKS = {"sqlite": "?", "postgresql": "%s"}
+"""What stands for a value, by the name of the database."""
 
 
 class Statement:
     """SQL with named values, for each database; a value named `ids` is a list, and stands where `:ids` stands."""
 
     def __init__(self, statements: str | Mapping[str, str]) -> None:
-        both = dict.fromkeys(_MARKS, statements) if isinstance(statements, str) else statements
+        both = dict.fromkeys(MARKS, statements) if isinstance(statements, str) else statements
         self._said = {("sqlite", 0): both["sqlite"], ("postgresql", 0): _marked(both["postgresql"])}
         self._both = both
         self._lists = ":ids" in both["sqlite"]
@@ -108,5 +109,5 @@ def _marked(statement: str) -> str:
 
 @cache
 def _inserting(dialect: str, table: str, columns: tuple[str, ...], then: str) -> str:
-    marks = ", ".join(_MARKS[dialect] for _ in columns)
+    marks = ", ".join(MARKS[dialect] for _ in columns)
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {then}"  # noqa: S608  see above
