@@ -21,6 +21,7 @@ from dirigent.store.ledger import LeasedLedger, release, standings
 from dirigent.store.ledger.books import end_overdue, prune
 from dirigent.store.ledger.log import Log, locked
 from tests.ledgers import Books, LedgerContract, budget, cost, euro_rates, limit
+from tests.store.ledger_machine import crashed
 
 T = TypeVar("T")
 
@@ -236,6 +237,21 @@ async def test_presumed_money_is_free_again_once_somebody_releases_it(books: Lea
     await books.hold(allowance, nano=100)
 
 
+async def test_what_a_killed_worker_did_not_use_is_there_for_its_sisters_at_once(
+    books: LeasedBooks,
+) -> None:
+    victim, allowance = books.another(), budget(1000)
+    await victim.start()
+    await victim.reserve("r", (allowance,), cost(100), cost(100), 5.0)  # leases more, for the calls of the next moments
+    leased = books.now(allowance).reserved
+    await crashed(victim)
+
+    await books.hold(allowance, nano=900)
+
+    assert leased > 100
+    assert books.now(allowance) == Standing(0, 900, 100, 0, 1000, None)
+
+
 def age(database: Database, holder: str) -> None:
     """As if nobody had seen the holder for more than its life."""
     database.write(
@@ -276,6 +292,7 @@ async def test_what_comes_to_be_known_of_money_that_was_released_is_overrun(book
     sleeper = books.another(pace=3600.0)
     await sleeper.start()
     reservation = await sleeper.reserve("r", (allowance,), cost(100), cost(100), 5.0)
+    await sleeper.tell()  # what it does after it has reserved is over
     age(books.database, sleeper._holder)
     books.database.write(partial(end_overdue, holder=books.ledger._holder))
     books.database.write(partial(release, allowance="b"))

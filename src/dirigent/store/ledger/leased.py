@@ -71,7 +71,13 @@ _SCARCE = 2.0
 _STALE = 0.1
 """Seconds for which a refusal answers the same question again, where nobody else has anything that could be returned
 and nothing was given back here: only what somebody releases by hand is noticed later by so much."""
-_SEEN_EVERY = 5.0
+_SEEN_EVERY = 1.0
+"""Seconds between two signs of life of a worker that has something of which others may want a part: well within the
+time for which they wait for it."""
+_TEND_EVERY = 5.0
+"""Seconds between two looks at those that died."""
+_HEAR_EVERY = 0.25
+"""Seconds between two looks at the logs of those that died, while somebody waits for what others do not use."""
 _TIDY_EVERY = 600.0
 _LONGEST_PAUSE = 2.0
 """Seconds between two tries to reach a database that is gone."""
@@ -154,7 +160,7 @@ class LeasedLedger:
         self._holders = 1
         self._gone: DatabaseGone | None = None
         self._pause = 0.0
-        self._next_look = self._next_seen = self._next_tidy = 0.0
+        self._next_look = self._next_seen = self._next_heard = self._next_tended = self._next_tidy = 0.0
         self._last_post = monotonic()
         self._keeper: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -609,6 +615,8 @@ class LeasedLedger:
                 with suppress(LogFailed):
                     await self._synced()  # what they left over is free then
                 self._serve()
+        if now >= self._next_heard and self._waiters and any(purse.wanted for purse in self._open.values()):
+            await self._hear_the_dead(now)
         if now >= self._next_look:
             self._next_look = now + self._pace
             await self._look()
@@ -621,9 +629,13 @@ class LeasedLedger:
             self._presume_old()
         if self._waiters and not any(purse.wanted for purse in self._open.values()):
             self._awake.set()  # nobody else has anything: what is settled here will do, or what is left will not
-        if now >= self._next_seen:
+        if now >= self._next_seen and self._open:
             self._next_seen = now + _SEEN_EVERY
             await self._post(anyway=True)
+        if now >= self._next_tended:
+            self._next_tended = now + _TEND_EVERY
+            await self._post(anyway=True)
+            await self._hear_the_dead(now)
             dead = await self._database.writing(partial(end_overdue, holder=self._holder))
             if dead is not None:
                 _log.warning("the holder %s is gone: what it had on hold is presumed to be spent", dead)
@@ -632,8 +644,13 @@ class LeasedLedger:
             self._next_tidy = now + _TIDY_EVERY
             await self._database.writing(prune)
 
-    async def _join(self) -> None:
+    async def _hear_the_dead(self, now: float) -> None:
+        """Puts away the logs of workers of this machine that died: what they did not use is there for all."""
+        self._next_heard = now + _HEAR_EVERY
         await asyncio.to_thread(replay_all, self._database, self._folder, self._boot)
+
+    async def _join(self) -> None:
+        await self._hear_the_dead(monotonic())
         await self._database.writing(partial(join, holder=self._holder, node=self._node))
         self._epoch = 1
 
