@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -24,8 +23,8 @@ START = 1_800_000_000.0
 class Office:
     """Carries out operations, keeps their lines in the audit, and knows what a node would know of the rules."""
 
-    def __init__(self, folder: Path) -> None:
-        self.database = Database.within(folder)
+    def __init__(self, database: Database) -> None:
+        self.database = database
         upgrade(self.database)
         self.now = START
         self.database.write(lambda found: bootstrap(found, digest("dk-first"), int(self.now * 1000)))

@@ -15,6 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 from dirigent.control.desk import Taken
 from dirigent.core.errors import Forbidden
 from dirigent.memory.rights import MemoryRights
+from dirigent.store import Database
 from dirigent.store.keys import digest
 from dirigent.store.rights import rules_since
 from tests.control.office import START, Office
@@ -46,7 +47,7 @@ class KeysByModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.office = Office(Path(self.folder.name))
+        self.office = Office(Database.within(Path(self.folder.name)))
         self.office.does("projects.create", name="sales")
         self.known: dict[str, Key] = {}
         self.project_blocked = False

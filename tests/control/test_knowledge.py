@@ -11,6 +11,8 @@ from dirigent.store.knowledge.pieces import Piece
 from dirigent.store.knowledge.rows import keep_document, pieces
 from tests.control.office import START, Office
 
+pytestmark = pytest.mark.parametrize("office", ["sqlite", "postgresql"], indirect=True)
+
 
 @pytest.fixture
 def taught(office: Office) -> Office:

@@ -256,8 +256,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def cut_power(self) -> None:
         """All workers of the machine end at once, and of their logs only what was on the disk is left."""
-        for ledger in self.alive():
-            self.does(crashed(ledger))
+        for one in self.alive():
+            self.does(crashed(one))
         self.end_threads()  # they would go on without power
         for place, ledger in enumerate(self.workers):
             if ledger is not None:

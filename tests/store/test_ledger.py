@@ -17,8 +17,8 @@ from sqlalchemy import Connection, text
 from dirigent.core.allowances import Allowance, Standing
 from dirigent.core.errors import BudgetExceeded
 from dirigent.store import Database, DatabaseGone
-from dirigent.store.ledger import LeasedLedger, release, standings
-from dirigent.store.ledger.books import end_overdue, prune
+from dirigent.store.ledger import LeasedLedger, release, replay, standings
+from dirigent.store.ledger.books import Fenced, end_overdue, post, prune
 from dirigent.store.ledger.log import Log, locked
 from tests.ledgers import Books, LedgerContract, budget, cost, euro_rates, limit
 from tests.store.ledger_machine import crashed
@@ -250,6 +250,50 @@ async def test_what_a_killed_worker_did_not_use_is_there_for_its_sisters_at_once
 
     assert leased > 100
     assert books.now(allowance) == Standing(0, 900, 100, 0, 1000, None)
+
+
+async def test_a_posting_that_is_committed_after_its_worker_was_killed_is_not_booked_again_from_the_log(
+    books: LeasedBooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim, allowance = books.another(pace=3600.0), budget(1000)
+    await victim.start()
+    reservation = await victim.reserve("r", (allowance,), cost(100), cost(100), 5.0)
+    await victim.tell()
+    victim.settle(reservation, cost(60))
+    await victim._synced()
+    under_way = [victim._posting(anyway=True)]
+    read = replay.read_story
+
+    def committed_meanwhile(parts: list[Path], flushed: int) -> replay.Story:
+        while under_way:
+            posting = under_way.pop()
+            assert posting is not None
+            with suppress(Fenced):
+                books.database.write(partial(post, posting=posting))
+        return read(parts, flushed)
+
+    monkeypatch.setattr(replay, "read_story", committed_meanwhile)
+    await crashed(victim)
+
+    await books.hold(allowance, nano=940)
+
+    assert books.now(allowance) == Standing(60, 940, 0, 0, 1000, None)
+
+
+async def test_a_log_that_nobody_can_read_hinders_no_call(books: LeasedBooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    victim, allowance = books.another(), budget(1000)
+    await victim.start()
+    await victim.reserve("r", (allowance,), cost(100), cost(100), 5.0)
+
+    def unreadable(parts: list[Path], _: int) -> replay.Story:
+        raise ValueError(parts)
+
+    monkeypatch.setattr(replay, "read_story", unreadable)
+    await crashed(victim)
+
+    with pytest.raises(BudgetExceeded):
+        await books.hold(allowance, nano=1000)
+    books.ledger.settle(await books.hold(allowance, nano=10), cost(10))
 
 
 def age(database: Database, holder: str) -> None:

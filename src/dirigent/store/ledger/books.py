@@ -29,7 +29,7 @@ __all__ = [
     "Window",
     "conclude",
     "end_overdue",
-    "flushed_of",
+    "fence",
     "glance",
     "holders",
     "join",
@@ -326,9 +326,13 @@ def reclaim(connection: Connection, holder: str, node: str) -> tuple[int, int, d
     return int(row.epoch), int(row.posted), {lease.window_id: lease.amount for lease in leases}
 
 
-def flushed_of(connection: Connection, holder: str) -> int | None:
-    """The last line of its log that a holder has told; None where nobody knows it, or not any more."""
-    row = connection.execute(_HOLDER, {"holder": holder}).one_or_none()
+def fence(connection: Connection, holder: str) -> int | None:
+    """Lets no posting be booked any more that a holder which died had sent; the last line of its log that it has told.
+
+    A commit that was on its way when the process was killed is waited for. None where nobody knows the holder, or not
+    any more.
+    """
+    row = connection.execute(_FENCE, {"holder": holder}).one_or_none()
     return None if row is None else int(row.flushed)
 
 
@@ -443,6 +447,7 @@ _OVERDUE = _both("""
     SELECT id FROM ledger_holders WHERE over = 0 AND id <> :holder AND seen < NOW() - :life
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED""")
 _END = text("UPDATE ledger_holders SET over = 1, epoch = epoch + 1 WHERE id = :holder")
+_FENCE = text("UPDATE ledger_holders SET epoch = epoch + 1 WHERE id = :holder RETURNING flushed")
 _RISE = _both("""
     UPDATE ledger_holders SET over = 0, epoch = epoch + 1, seen = NOW() WHERE id = :holder
     RETURNING epoch, posted""")

@@ -629,13 +629,18 @@ class LeasedLedger:
             self._presume_old()
         if self._waiters and not any(purse.wanted for purse in self._open.values()):
             self._awake.set()  # nobody else has anything: what is settled here will do, or what is left will not
+        await self._tend(now)
+
+    async def _tend(self, now: float) -> None:
+        """What is due now and then: signs of life, those that died, and what is long over."""
         if now >= self._next_seen and self._open:
             self._next_seen = now + _SEEN_EVERY
             await self._post(anyway=True)
         if now >= self._next_tended:
             self._next_tended = now + _TEND_EVERY
             await self._post(anyway=True)
-            await self._hear_the_dead(now)
+            if now >= self._next_heard:
+                await self._hear_the_dead(now)
             dead = await self._database.writing(partial(end_overdue, holder=self._holder))
             if dead is not None:
                 _log.warning("the holder %s is gone: what it had on hold is presumed to be spent", dead)
@@ -647,10 +652,19 @@ class LeasedLedger:
     async def _hear_the_dead(self, now: float) -> None:
         """Puts away the logs of workers of this machine that died: what they did not use is there for all."""
         self._next_heard = now + _HEAR_EVERY
+        try:
+            await self._replay()
+        except DatabaseGone:
+            raise
+        except Exception:  # noqa: BLE001  a log that cannot be read is for the next start: the living go on
+            _log.exception("the ledger of a worker that died could not be put away, and is tried again later")
+            self._next_heard = now + _TIDY_EVERY
+
+    async def _replay(self) -> None:
         await asyncio.to_thread(replay_all, self._database, self._folder, self._boot)
 
     async def _join(self) -> None:
-        await self._hear_the_dead(monotonic())
+        await self._replay()
         await self._database.writing(partial(join, holder=self._holder, node=self._node))
         self._epoch = 1
 

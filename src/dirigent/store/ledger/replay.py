@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from dirigent.store.database import Database
-from dirigent.store.ledger.books import Sums, conclude, flushed_of
+from dirigent.store.ledger.books import Sums, conclude, fence
 from dirigent.store.ledger.log import (
     HEADER,
     HELD,
@@ -59,7 +59,7 @@ def replay_all(database: Database, folder: Path, boot: str) -> int:
 
 def _replay(database: Database, folder: Path, holder: str, boot: str) -> None:
     parts = sorted(folder.glob(f"{holder}.*.log"))
-    flushed = database.read(partial(flushed_of, holder=holder))
+    flushed = database.write(partial(fence, holder=holder))
     if flushed is not None:
         story = read_story(parts, flushed)
 
