@@ -74,7 +74,7 @@ class Books(ABC):
         self, *allowances: Allowance, nano: int | None = 100, tokens: int = 10, run: str = "r"
     ) -> Reservation:
         charge = Charge(None if nano is None else Money(nano), tokens)
-        return await self.ledger.reserve(run, allowances, charge, charge, 5.0)
+        return await self.ledger.reserve(run, allowances, charge, charge, 30.0)
 
 
 def budget(most: int, id: str = "b", **rest: Any) -> Allowance:
@@ -255,19 +255,19 @@ class LedgerContract:
     async def test_as_much_is_given_as_there_is_if_it_is_enough(self, books: Books) -> None:
         money, tokens = budget(100), limit("tokens", 500)
 
-        given = await books.ledger.reserve("r", (money, tokens), cost(300, 600), cost(50, 100), 5.0)
+        given = await books.ledger.reserve("r", (money, tokens), cost(300, 600), cost(50, 100), 30.0)
 
         assert given.charge == cost(100, 500)
         books.ledger.settle(given, cost(60, 400))
         with pytest.raises(BudgetExceeded):
-            await books.ledger.reserve("r", (money, tokens), cost(300, 600), cost(50, 100), 5.0)
+            await books.ledger.reserve("r", (money, tokens), cost(300, 600), cost(50, 100), 30.0)
         with pytest.raises(LimitExceeded):
-            await books.ledger.reserve("r", (money, tokens), cost(300, 600), cost(40, 101), 5.0)
+            await books.ledger.reserve("r", (money, tokens), cost(300, 600), cost(40, 101), 30.0)
 
     async def test_what_is_given_of_another_currency_can_be_paid(self, books: Books) -> None:
         allowance = budget(100, currency="EUR")
 
-        given = await books.ledger.reserve("r", (allowance,), cost(400), cost(10), 5.0)
+        given = await books.ledger.reserve("r", (allowance,), cost(400), cost(10), 30.0)
 
         assert given.charge == cost(150)
 

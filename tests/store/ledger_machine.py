@@ -176,7 +176,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
         async def ask(ledger: LeasedLedger) -> Reservation | Exception:
             try:
-                return await ledger.reserve("run", allowances, most, least, 5.0)
+                return await ledger.reserve("run", allowances, most, least, 60.0)
             except _REFUSED as refused:
                 return refused
             except Unavailable as gone:

@@ -74,7 +74,7 @@ async def test_workers_share_a_budget_to_the_last_nano(books: LeasedBooks) -> No
     async def call(ledger: LeasedLedger) -> None:
         nonlocal spent
         try:
-            reservation = await ledger.reserve("r", (allowance,), cost(7), cost(7), 5.0)
+            reservation = await ledger.reserve("r", (allowance,), cost(7), cost(7), 30.0)
         except BudgetExceeded:
             return
         await asyncio.sleep(0.001)
@@ -97,7 +97,7 @@ async def test_what_another_worker_does_not_use_is_returned_before_anybody_is_re
     held = await books.hold(allowance, nano=1)  # leases more than that for the calls of the next moments
     books.ledger.settle(held, cost(1))
 
-    reservation = await other.reserve("r", (allowance,), cost(99), cost(99), 5.0)
+    reservation = await other.reserve("r", (allowance,), cost(99), cost(99), 30.0)
 
     assert books.now(allowance).reserved + books.now(allowance).booked <= 100
     with pytest.raises(BudgetExceeded):
@@ -152,8 +152,8 @@ async def test_after_a_crash_what_was_settled_is_booked_what_was_open_presumed_a
     allowance, calls, tokens = budget(1000), limit("calls", 5), limit("tokens", 10_000, "t", window="day")
     victim = books.another()
     await victim.start()
-    await victim.reserve("open", (allowance, calls, tokens), cost(300, 70), cost(300, 70), 5.0)
-    settled = await victim.reserve("done", (allowance, calls, tokens), cost(200, 60), cost(200, 60), 5.0)
+    await victim.reserve("open", (allowance, calls, tokens), cost(300, 70), cost(300, 70), 30.0)
+    settled = await victim.reserve("done", (allowance, calls, tokens), cost(200, 60), cost(200, 60), 30.0)
     victim.settle(settled, cost(150, 50))
     await crash(victim)
 
@@ -173,7 +173,7 @@ async def test_what_was_told_before_a_crash_is_booked_once(books: LeasedBooks) -
     victim = books.another()
     await victim.start()
     for told in (True, False):
-        victim.settle(await victim.reserve("r", (allowance,), cost(100), cost(100), 5.0), cost(100))
+        victim.settle(await victim.reserve("r", (allowance,), cost(100), cost(100), 30.0), cost(100))
         if told:
             await victim.tell()
     await crash(victim)
@@ -190,7 +190,7 @@ async def test_a_torn_last_line_is_as_if_it_had_not_been_written(books: LeasedBo
     allowance = budget(1000)
     victim = books.another()
     await victim.start()
-    victim.settle(await victim.reserve("r", (allowance,), cost(100), cost(100), 5.0), cost(40))
+    victim.settle(await victim.reserve("r", (allowance,), cost(100), cost(100), 30.0), cost(40))
     await crash(victim)
     (log,) = [path for path in books.folder.glob("*.log") if path.name.startswith(victim._holder)]
     log.write_bytes(log.read_bytes()[:-3])
@@ -209,7 +209,7 @@ async def test_after_a_power_cut_all_that_was_leased_is_presumed_since_the_log_m
     allowance = budget(1000)
     victim = books.another(pace=60.0)
     await victim.start()
-    victim.settle(await victim.reserve("r", (allowance,), cost(100), cost(100), 5.0), cost(40))
+    victim.settle(await victim.reserve("r", (allowance,), cost(100), cost(100), 30.0), cost(40))
     await victim.tell()
     leased = books.now(allowance).reserved
     await crash(victim)
@@ -242,7 +242,7 @@ async def test_what_a_killed_worker_did_not_use_is_there_for_its_sisters_at_once
 ) -> None:
     victim, allowance = books.another(), budget(1000)
     await victim.start()
-    await victim.reserve("r", (allowance,), cost(100), cost(100), 5.0)  # leases more, for the calls of the next moments
+    await victim.reserve("r", (allowance,), cost(100), cost(100), 30.0)  # leases more, for the calls of the next moments
     leased = books.now(allowance).reserved
     await crashed(victim)
 
@@ -257,7 +257,7 @@ async def test_a_posting_that_is_committed_after_its_worker_was_killed_is_not_bo
 ) -> None:
     victim, allowance = books.another(pace=3600.0), budget(1000)
     await victim.start()
-    reservation = await victim.reserve("r", (allowance,), cost(100), cost(100), 5.0)
+    reservation = await victim.reserve("r", (allowance,), cost(100), cost(100), 30.0)
     await victim.tell()
     victim.settle(reservation, cost(60))
     await victim._synced()
@@ -283,7 +283,7 @@ async def test_a_posting_that_is_committed_after_its_worker_was_killed_is_not_bo
 async def test_a_log_that_nobody_can_read_hinders_no_call(books: LeasedBooks, monkeypatch: pytest.MonkeyPatch) -> None:
     victim, allowance = books.another(), budget(1000)
     await victim.start()
-    await victim.reserve("r", (allowance,), cost(100), cost(100), 5.0)
+    await victim.reserve("r", (allowance,), cost(100), cost(100), 30.0)
 
     def unreadable(parts: list[Path], _: int) -> replay.Story:
         raise ValueError(parts)
@@ -311,7 +311,7 @@ async def test_a_worker_that_nobody_has_seen_for_its_life_is_presumed_to_have_sp
     allowance, calls = budget(1000), limit("calls", 4)
     sleeper = books.another(pace=3600.0)
     await sleeper.start()
-    reservation = await sleeper.reserve("r", (allowance, calls), cost(100), cost(100), 5.0)
+    reservation = await sleeper.reserve("r", (allowance, calls), cost(100), cost(100), 30.0)
     await sleeper.tell()
     leased = books.now(allowance).reserved
     age(books.database, sleeper._holder)
@@ -335,7 +335,7 @@ async def test_what_comes_to_be_known_of_money_that_was_released_is_overrun(book
     allowance = budget(1000)
     sleeper = books.another(pace=3600.0)
     await sleeper.start()
-    reservation = await sleeper.reserve("r", (allowance,), cost(100), cost(100), 5.0)
+    reservation = await sleeper.reserve("r", (allowance,), cost(100), cost(100), 30.0)
     await sleeper.tell()  # what it does after it has reserved is over
     age(books.database, sleeper._holder)
     books.database.write(partial(end_overdue, holder=books.ledger._holder))
@@ -389,13 +389,13 @@ async def test_a_log_begins_another_part_with_what_is_open_and_forgets_what_the_
     victim = books.another()
     victim._log._most = 2000
     await victim.start()
-    await victim.reserve("open", (allowance,), cost(77), cost(77), 5.0)
+    await victim.reserve("open", (allowance,), cost(77), cost(77), 30.0)
     for _ in range(200):
-        victim.settle(await victim.reserve("r", (allowance,), cost(3), cost(3), 5.0), cost(2))
+        victim.settle(await victim.reserve("r", (allowance,), cost(3), cost(3), 30.0), cost(2))
         await asyncio.sleep(0.001)
     await asyncio.sleep(0.1)
     parts = sorted(books.folder.glob(f"{victim._holder}.*.log"))
-    victim.settle(await victim.reserve("r", (allowance,), cost(3), cost(3), 5.0), cost(2))
+    victim.settle(await victim.reserve("r", (allowance,), cost(3), cost(3), 30.0), cost(2))
     await crash(victim)
 
     heir = books.another()

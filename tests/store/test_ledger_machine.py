@@ -29,6 +29,12 @@ PROGRAMS = int(os.environ.get("LEDGER_PROGRAMS", "0"))
 """How many programs the machine makes up; more of them than in the suite for a proof."""
 
 
+@pytest.fixture(autouse=True)
+def nobody_is_silent_for_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two steps no worker does anything, which on a busy machine is longer than others wait for its answer."""
+    monkeypatch.setattr(books, "_ALIVE", books.LIFE)
+
+
 def settled_by(count: int, **rest: Any) -> settings:
     return settings(
         max_examples=PROGRAMS or count,
