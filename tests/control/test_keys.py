@@ -8,9 +8,12 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from dirigent.control.desk import Taken, Unknown
+from dirigent.control import OPERATIONS
+from dirigent.control.desk import Doors, Taken, Unknown
+from dirigent.control.plane import ControlPlane
 from dirigent.core.errors import Forbidden, Invalid
 from dirigent.store.keys import digest
+from dirigent.store.pulse import sequence_of
 from tests.control.office import Office
 
 DAY = 86_400_000
@@ -193,3 +196,27 @@ def test_a_budget_beyond_counting_is_refused_and_no_key_issued(office: Office) -
         office.does("keys.issue", budget="9999999999")
 
     assert [key.id for key in office.does("keys.list").keys] == ["first"]
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_an_order_is_answered_once_the_node_knows_the_change_and_at_last_all_the_same(
+    office: Office,
+    in_time: bool,  # noqa: FBT001
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    seen: list[int] = []
+
+    def reached(number: int) -> bool:
+        seen.append(office.database.read(lambda found: sequence_of(found, "rights")) - number)
+        office.follow()
+        return in_time
+
+    office.plane = ControlPlane(office.database, OPERATIONS, Doors(reached=reached), clock=lambda: office.now)
+    issued = office.does("keys.issue")
+    known = office.rights.principal(digest(issued.key)) is not None
+    office.does("keys.list")
+    office.does("projects.block", name="default")
+
+    assert known
+    assert seen == [0, 0]  # it is written by then, and what only reads waits for nobody
+    assert ("as soon as this node has heard of it" in caplog.text) is not in_time

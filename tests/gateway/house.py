@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -206,6 +206,8 @@ async def house(
     anna: Principal = _ANNA,
     durable: bool = False,
     patience: float = 60.0,
+    keys: Keys | None = None,
+    catch_up: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[House, None]:
     """A gateway; `aliases` is given the present revision and the one in which the models were as `before`."""
     world = World({}, {}, http=http)
@@ -237,9 +239,9 @@ async def house(
     )
     conductor, dialect, recent = Conductor(catalog, ports, rights, editions=shelf), OpenAIChat(), Recent()
     conductor.point({alias.name: alias for alias in aliases(catalog.revision, revision_of(earlier))})
-    keys = Keys.of({"anna": anna, "bert": Principal("other", "hr", "b")})
+    keys = keys or Keys.of({"anna": anna, "bert": Principal("other", "hr", "b")})
     paths = routes(conductor, dialect, recent, dict, quiet=quiet, replays=replays, patience=patience)
-    gateway = Gateway(conductor, keys, paths, dialect, recent)
+    gateway = Gateway(conductor, keys, paths, dialect, recent, catch_up=catch_up)
     server = Server(gateway.take, refusal=gateway.refusal)
     if engine is not None:
         await engine.start(Durable(conductor, (kind() for kind in DIALECTS.kinds.values())))

@@ -45,3 +45,17 @@ def test_what_is_no_key_of_ours_is_refused_in_words_that_never_repeat_it(
 
 def test_no_key_is_kept_in_clear() -> None:
     assert "dk-right" not in repr(vars(KEYS))
+
+
+@pytest.mark.parametrize(
+    ("key", "has_form"),
+    [
+        (b"dk-" + b"x" * 43, True),
+        (b"dk-" + b"x" * 42, False),
+        (b"dk-" + b"x" * 42 + b"\n", False),
+        (b"sk-" + b"x" * 43, False),
+        (b"dk-" + b"." * 43, False),
+    ],
+)
+def test_a_key_of_ours_is_told_by_its_form(key: bytes, has_form: bool) -> None:  # noqa: FBT001
+    assert KEYS.has_form({b"x-api-key": key}) is has_form

@@ -14,6 +14,7 @@ from dirigent.core.observations import Refused
 from dirigent.core.ports import Http, Said
 from dirigent.core.purposes import Purpose, Retention
 from dirigent.core.rules import AllowanceRule, KeyRule, ProjectRule, PurposeRule, Rules, TenantRule
+from dirigent.gateway.auth import Keys, digest
 from dirigent.gateway.copying import MOST
 from dirigent.memory.rights import MemoryRights
 from tests.gateway.house import House, Straight, chat, house
@@ -160,3 +161,34 @@ async def test_a_request_without_a_valid_key_is_told_of_nobody() -> None:
 
     assert (told.tenant, told.key, told.model, told.code) == (None, None, None, "invalid_api_key")
     assert "dk-mistyped" not in repr(told)
+
+
+class Late:
+    """Keys of which one is heard of only when somebody asks again; and how often that was."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, Principal] = {}
+        self.asked = 0
+
+    def principal(self, given: bytes) -> Principal | None:
+        return self.known.get(given)
+
+    async def catch_up(self) -> None:
+        self.asked += 1
+        self.known[digest(NEW.encode())] = ANNA
+
+
+NEW = "dk-" + "n" * 43
+OTHER = "dk-" + "o" * 43
+
+
+@pytest.mark.parametrize(("key", "status", "asked"), [(NEW, 200, 1), (OTHER, 401, 1), ("dk-mistyped", 401, 0)])
+async def test_before_a_key_is_refused_that_could_be_new_the_worker_hears_of_what_has_changed(
+    key: str, status: int, asked: int
+) -> None:
+    late = Late()
+    async with house(ECHO, rights=rules(0), keys=Keys(late), catch_up=late.catch_up) as node:
+        answers = [await node.call("POST", PATH, chat("echo"), key), await node.call("GET", "/v1/models", None, key)]
+
+    assert [each[0] for each in answers] == [status, status]
+    assert late.asked == asked * (1 if status == 200 else 2)

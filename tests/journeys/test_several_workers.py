@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.journeys.node import Node, node
 from tests.journeys.test_stopping import children
 from tests.journeys.weights import give_weights
 from tests.local.workbench import alive
+from tests.postgres import a_database
 
 WORKER = "dirigent\0worker"
 
@@ -116,3 +118,25 @@ def answering(one: Node) -> set[int]:
         if int(caught, 16) >> (signal.SIGHUP - 1) & 1:
             found.add(worker)
     return found
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["sqlite", "postgresql"])
+def test_a_key_is_known_to_every_worker_when_its_issue_is_answered(
+    data: Path,
+    shared: bool,  # noqa: FBT001
+    request: pytest.FixtureRequest,
+) -> None:
+    with ExitStack() as stack:
+        url = stack.enter_context(a_database(request.getfixturevalue("postgres"))) if shared else ""
+        environment = {"DIRIGENT_DATABASE": url} if shared else {}
+        config = "models:\n  auto: {type: echo}\n"
+        one = stack.enter_context(node(data, config, workers=2, environment=environment))
+        one.until(lambda: len(answering(one)) == 2)
+        operator = (data / "operator-key").read_text(encoding="utf-8").strip()
+        statuses = []
+        for _ in range(20):
+            issued = one.call("POST", "/api/v1/keys/issue", {}, key=operator).json
+            # each call has a connection of its own, so it is a matter of chance which worker has it
+            statuses += [one.call("GET", "/v1/models", key=issued["key"]).status for _ in range(3)]
+
+    assert set(statuses) == {200}

@@ -142,3 +142,86 @@ async def test_a_node_does_not_start_without_any_rules(shelf: Shelf) -> None:
     await rights.close()
 
     assert rights.principal(b"digest") is None
+
+
+async def test_a_change_of_which_one_knows_the_number_is_looked_for_at_once_and_waited_for(
+    shelf: Shelf, rights: FollowedRights
+) -> None:
+    shelf.changes.append(revoked(1))
+
+    known = await rights.reach(1, 5)
+
+    assert known
+    assert rights.principal(b"digest") is None
+    assert shelf.asked == [-1, 0]
+
+
+async def test_a_thread_may_wait_for_it_too(shelf: Shelf, rights: FollowedRights) -> None:
+    shelf.changes.append(revoked(1))
+
+    assert await asyncio.to_thread(rights.reached, 1, 5)
+    assert rights.principal(b"digest") is None
+
+
+async def test_a_change_that_cannot_be_had_is_waited_for_no_longer_than_was_said(
+    shelf: Shelf, rights: FollowedRights
+) -> None:
+    shelf.gone = True
+
+    assert not await asyncio.to_thread(rights.reached, 1, 0.01)
+
+
+async def test_who_waits_for_a_change_is_let_go_when_the_node_leaves(shelf: Shelf, rights: FollowedRights) -> None:
+    shelf.gone = True
+    waiting = asyncio.create_task(rights.reach(1, 60))
+    await until_asked(shelf, 2)
+
+    await rights.close()
+
+    assert not await waiting
+
+
+async def test_a_look_that_has_begun_already_does_not_count_for_who_comes_now(
+    shelf: Shelf, rights: FollowedRights
+) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    load = shelf.load
+
+    async def slow(since: int) -> Rules:
+        found = await load(since)  # what stands there now
+        begun.set()
+        await go_on.wait()
+        return found
+
+    rights._load = slow
+    rights.told()
+    await begun.wait()
+    shelf.changes.append(revoked(1))
+    waiting = asyncio.create_task(rights.catch_up())
+    await asyncio.sleep(0)
+    go_on.set()
+    await waiting
+
+    assert rights.principal(b"digest") is None
+
+
+async def test_however_many_strangers_come_the_rules_are_asked_for_once(shelf: Shelf, rights: FollowedRights) -> None:
+    shelf.changes.append(revoked(1))
+
+    await asyncio.gather(*(rights.catch_up() for _ in range(1_000)))
+
+    assert rights.principal(b"digest") is None
+    assert shelf.asked == [-1, 0]
+
+
+async def test_strangers_that_come_one_after_the_other_have_to_wait_for_a_look(
+    shelf: Shelf, rights: FollowedRights
+) -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    for _ in range(4):
+        await rights.catch_up()
+
+    assert loop.time() - began >= 0.3  # each but the first has waited for a tenth of a second
+    assert len(shelf.asked) == 5

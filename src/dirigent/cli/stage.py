@@ -10,12 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from time import monotonic
 from typing import Any, Literal, Self
 
 import msgspec
 
-from dirigent.cli.client import Client, NotRunning, Refused, connected, governing, is_running
+from dirigent.cli.client import Client, NotRunning, connected, governing, is_running
 from dirigent.configuration import read_sheet
 from dirigent.demos import folder_of
 from dirigent.local.kit import BETTER, DEFAULT, SMALL
@@ -26,10 +25,6 @@ __all__ = ["Case", "Stage", "Story"]
 
 _PATIENCE = 60.0
 """Seconds that the node is given to begin."""
-_SEEN = 10.0
-"""Seconds that a new key is given to be known to the node; it takes a quarter of a second, more on a busy machine."""
-_LOOK = 0.05
-"""Seconds between two looks at whether it is."""
 
 
 class Case(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +107,6 @@ class Stage:
             self.operator = await self._stack.enter_async_context(governing(self._data))
             key = await self._admitted()
             self.caller = await self._stack.enter_async_context(connected(self._data, key))
-            await self._known()
         except BaseException:
             await self.__aexit__()
             raise
@@ -173,19 +167,6 @@ class Stage:
         if not line or not is_running(self._data):
             words = (await node.stderr.read()).decode(errors="replace").strip() if node.returncode is not None else ""
             raise NotRunning(f"the demo's node did not begin: {words or 'it said nothing'}")
-
-    async def _known(self) -> None:
-        """Waits until the part of the node that answers has heard of the key."""
-        deadline = monotonic() + _SEEN
-        while True:
-            try:
-                await self.caller.fetch("GET", "/v1/models")
-            except Refused:
-                if monotonic() > deadline:
-                    raise
-                await asyncio.sleep(_LOOK)
-            else:
-                return
 
     async def _admitted(self) -> str:
         """Registers the purposes, and issues a key that may name them."""

@@ -16,8 +16,6 @@ from dirigent.core.usage import Money
 from dirigent.store import allowances, keys, people, purposes
 from dirigent.store.ledger import release, standings
 from dirigent.store.people import Tenant
-from dirigent.store.pulse import bump
-from dirigent.store.rights import TOPIC
 
 Percent = Annotated[int, msgspec.Meta(ge=1, le=100)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
@@ -138,7 +136,7 @@ def set_budget(desk: Desk, order: BudgetOrder) -> Budget:
 
     One that stands already for the same window keeps what it has counted.
     """
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     tenant = _tenant(desk)
     currency = order.currency or tenant.currency
     nano = money(order.limit, currency, "limit")
@@ -217,7 +215,7 @@ def remove_budget(desk: Desk, order: AllowanceChosen) -> Budget:
 @operation("limits.set", permission="allowances.change", changes=True)
 def set_limit(desk: Desk, order: LimitOrder) -> Limit:
     """Sets how many requests, tokens or calls at once a tenant, project, purpose, member, key or model may have."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     window: Window = "total" if order.unit == "calls" else order.window
     limit = _set(desk, order, tenant=_tenant(desk), unit=order.unit, window=window, most=order.most, changed=changed)
     allowances.keep_allowance(desk.connection, limit, desk.now, changed)
@@ -333,7 +331,7 @@ def _chosen(desk: Desk, order: Subject) -> tuple[Level, str] | None:
 
 
 def _stopped(desk: Desk, id_: str, *, stopped: bool) -> Allowance:
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     budget = _allowance_at(desk, id_, ("money",))
     budget = msgspec.structs.replace(budget, stopped=stopped, version=changed)
     allowances.keep_allowance(desk.connection, budget, desk.now, changed)
@@ -341,7 +339,7 @@ def _stopped(desk: Desk, id_: str, *, stopped: bool) -> Allowance:
 
 
 def _removed(desk: Desk, id_: str, units: Sequence[Unit]) -> Allowance:
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     allowance = _allowance_at(desk, id_, units)
     allowances.remove_allowance(desk.connection, desk.tenant, allowance.id, desk.now, changed)
     return allowance

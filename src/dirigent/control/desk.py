@@ -14,6 +14,8 @@ from dirigent.store.archive import Archive
 from dirigent.store.bulks import Bulks
 from dirigent.store.database import Connection, Database
 from dirigent.store.notary import Notary
+from dirigent.store.pulse import bump
+from dirigent.store.rights import TOPIC
 from dirigent.store.runs import Runs
 from dirigent.store.schedules import Schedules
 
@@ -64,6 +66,10 @@ def _no_models() -> Sequence[str]:
     return ()
 
 
+def _no_node(_: int) -> bool:
+    return True
+
+
 class Doors(msgspec.Struct, frozen=True, kw_only=True):
     """What operations need from outside the control plane; `server/` hands it in."""
 
@@ -86,12 +92,14 @@ class Doors(msgspec.Struct, frozen=True, kw_only=True):
     schedules: Schedules | None = None
     webhook_secret: Callable[[str], str] | None = None
     """By which the requests to webhooks of a tenant's runs are signed."""
+    reached: Callable[[int], bool] = _no_node
+    """Waits until the node that answers knows the rules up to the change of this number; whether it does."""
 
 
 class Desk:
     """Carries one operation: what it writes on `connection` happens as a whole, together with its line in the audit."""
 
-    __slots__ = ("actor", "connection", "doors", "later", "notes", "now", "request", "tenant")
+    __slots__ = ("actor", "changed", "connection", "doors", "later", "notes", "now", "request", "tenant")
 
     def __init__(
         self,
@@ -115,6 +123,17 @@ class Desk:
         """The id of the request that brought it; empty where none did."""
         self.notes: list[Note] = []
         self.later: Callable[[Database], Any] | None = None
+        self.changed = 0
+        """The number of the change of rules that is made here; 0 where none is."""
+
+    def change(self) -> int:
+        """The number of a change of rules: what is written for it bears it.
+
+        Whoever gives the order hears that it is done once the node that answers knows the change, so that what was
+        permitted is permitted by then, and what was forbidden is forbidden.
+        """
+        self.changed = bump(self.connection, TOPIC)
+        return self.changed
 
     def note(self, subject: str, words: str, **facts: Fact) -> None:
         """Puts a line into the audit, in the same transaction. An operation that notes nothing gets a plain line."""

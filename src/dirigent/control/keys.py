@@ -16,8 +16,6 @@ from dirigent.store import keys, people, purposes
 from dirigent.store.allowances import keep_allowance
 from dirigent.store.beginning import DEFAULT
 from dirigent.store.keys import VirtualKey
-from dirigent.store.pulse import bump
-from dirigent.store.rights import TOPIC
 
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=31_536_000)]
 
@@ -117,7 +115,7 @@ class KeysAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation("keys.issue", permission="keys.change", changes=True)
 def issue(desk: Desk, order: NewKey) -> KeyIssued:
     """Issues a key, which is shown this once; only a digest of it is kept."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     project_at(desk, order.project)
     for name in order.purposes:
         registered = purposes.purpose_named(desk.connection, desk.tenant, name)
@@ -158,7 +156,7 @@ def issue(desk: Desk, order: NewKey) -> KeyIssued:
 @operation("keys.revoke", permission="keys.change", changes=True)
 def revoke(desk: Desk, order: KeyChosen) -> KeyRow:
     """Revokes a key for good; every node refuses it within a second."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     key = _key_at(desk, order.id)
     key = msgspec.structs.replace(key, revoked=key.revoked or desk.now)
     keys.keep_key(desk.connection, key, changed)
@@ -169,7 +167,7 @@ def revoke(desk: Desk, order: KeyChosen) -> KeyRow:
 @operation("keys.rotate", permission="keys.change", changes=True)
 def rotate(desk: Desk, order: KeyRotation) -> KeyIssued:
     """Replaces a key by a new one of the same rights and budgets; both are valid while they overlap."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     old = _key_at(desk, order.id)
     if (state := old.state(desk.now)) in {"revoked", "expired"}:
         raise Taken(f"the key {old.id} is {state}, so there is nothing to replace: issue a new one", param="id")
@@ -198,7 +196,7 @@ def rotate(desk: Desk, order: KeyRotation) -> KeyIssued:
 @operation("keys.block", permission="keys.change", changes=True)
 def block(desk: Desk, order: KeyBlock) -> KeyRow:
     """Takes a key out of use at once; or lifts that again."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     key = _key_at(desk, order.id)
     key = msgspec.structs.replace(key, blocked=None if order.lift else key.blocked or desk.now)
     keys.keep_key(desk.connection, key, changed)

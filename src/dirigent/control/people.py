@@ -16,9 +16,7 @@ from dirigent.store import people
 from dirigent.store.beginning import DEFAULT, general
 from dirigent.store.keys import new_id
 from dirigent.store.people import Member, Project, Tenant
-from dirigent.store.pulse import bump
 from dirigent.store.purposes import keep_purpose
-from dirigent.store.rights import TOPIC
 from dirigent.store.sessions import close_sessions_of
 
 Email = Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$(?!\n)", max_length=254)]
@@ -75,7 +73,7 @@ class Tenants(msgspec.Struct, frozen=True):
 @operation("tenants.create", permission="tenants.change", changes=True)
 def create_tenant(desk: Desk, order: NewTenant) -> Tenant:
     """Makes a tenant with a project `default` and the purpose `general`."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     if people.tenant_named(desk.connection, order.name) is not None:
         raise Taken(f"there is a tenant {order.name!r} already", param="name")
     tenant = Tenant(
@@ -97,7 +95,7 @@ def list_tenants(desk: Desk, order: Nothing) -> Tenants:  # noqa: ARG001  each o
 @operation("tenants.update", permission="tenants.change", changes=True)
 def update_tenant(desk: Desk, order: TenantChange) -> Tenant:
     """Changes a tenant's title, time zone, currency and which models it permits; nodes follow within a second."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     before = _tenant_at(desk, order.name)
     tenant = msgspec.structs.replace(
         before,
@@ -122,7 +120,7 @@ def update_tenant(desk: Desk, order: TenantChange) -> Tenant:
 @operation("tenants.block", permission="tenants.change", changes=True)
 def block_tenant(desk: Desk, order: TenantBlock) -> Tenant:
     """Takes a tenant out of use at once, with all its keys and members; or lifts that again."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     tenant = _tenant_at(desk, order.name)
     tenant = msgspec.structs.replace(tenant, blocked=None if order.lift else tenant.blocked or desk.now)
     people.keep_tenant(desk.connection, tenant, changed)
@@ -177,7 +175,7 @@ class Projects(msgspec.Struct, frozen=True):
 @operation("projects.create", permission="people.change", changes=True)
 def create_project(desk: Desk, order: NewProject) -> Project:
     """Makes a project, which may then own keys and budgets."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     if people.project_named(desk.connection, desk.tenant, order.name) is not None:
         raise Taken(f"there is a project {order.name!r} already", param="name")
     project = Project(desk.tenant, order.name, order.title, order.models, order.denied, created=desk.now)
@@ -195,7 +193,7 @@ def list_projects(desk: Desk, order: Nothing) -> Projects:  # noqa: ARG001  each
 @operation("projects.update", permission="people.change", changes=True)
 def update_project(desk: Desk, order: ProjectChange) -> Project:
     """Changes what a project is called and which models it permits; nodes follow within a second."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     before = project_at(desk, order.name)
     project = msgspec.structs.replace(
         before,
@@ -211,7 +209,7 @@ def update_project(desk: Desk, order: ProjectChange) -> Project:
 @operation("projects.block", permission="traffic.stop", changes=True)
 def block_project(desk: Desk, order: ProjectBlock) -> Project:
     """Takes a project out of use at once, with all its keys; or lifts that again."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     project = project_at(desk, order.name)
     project = msgspec.structs.replace(project, blocked=None if order.lift else project.blocked or desk.now)
     people.keep_project(desk.connection, project, changed)
@@ -284,7 +282,7 @@ class Members(msgspec.Struct, frozen=True):
 def invite(desk: Desk, order: Invitation) -> Member:
     """Makes somebody a member, with a role."""
     _may_make(desk, order.role)
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     member = Member(
         desk.tenant,
         new_id("m"),
@@ -312,7 +310,7 @@ def list_members(desk: Desk, order: Nothing) -> Members:  # noqa: ARG001  each o
 @operation("members.update", permission="people.change", changes=True)
 def update_member(desk: Desk, order: MemberChange) -> Member:
     """Changes a member's name, address or role; with a new role everybody has to sign in again."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     before = _member_at(desk, order.id)
     member = msgspec.structs.replace(
         before,
@@ -333,7 +331,7 @@ def update_member(desk: Desk, order: MemberChange) -> Member:
 @operation("members.block", permission="people.change", changes=True)
 def block_member(desk: Desk, order: MemberBlock) -> Member:
     """Takes a member's keys and sessions out of use at once; or lifts that again."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     member = _member_at(desk, order.id)
     member = msgspec.structs.replace(member, blocked=None if order.lift else member.blocked or desk.now)
     people.keep_member(desk.connection, member, changed)

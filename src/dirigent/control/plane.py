@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from dirigent.store.database import Connection, Database
 
 __all__ = ["ControlPlane", "Happened", "into_the_chain"]
 
+_log = logging.getLogger("dirigent.control")
 _LONGEST = 512
 
 
@@ -74,25 +76,31 @@ class ControlPlane:
         self._threads = ThreadPoolExecutor(4, "operation")
 
     def perform(self, name: str, actor: Actor, order: msgspec.Struct, *, request: str = "") -> Any:
-        """The outcome of an operation in the actor's tenant, once it is durable. Waits for the database.
+        """The outcome of an operation in the actor's tenant, once it is durable and this node goes by it.
+
+        Waits for the database, and where rules were changed for the node to know them; where that takes too long, the
+        outcome is given all the same, and the log says so.
 
         Raises Forbidden where the actor may not, which is audited, and whatever the operation raises; then nothing of
         it has happened.
         """
         operation = self.admit(name, actor, request=request)
-        rest: list[Callable[[Database], Any]] = []
+        done: list[Desk] = []
 
         def work(connection: Connection) -> Any:
             desk = Desk(connection, actor, actor.tenant, self._now(), doors=self._doors, request=request)
             outcome = operation(desk, order)
             if operation.audited:
                 self._audit(connection, operation, desk)
-            rest[:] = [] if desk.later is None else [desk.later]
+            done[:] = [desk]
             return outcome
 
         outcome = self._database.write(work) if operation.audited or operation.changes else self._database.read(work)
-        for each in rest:
-            outcome = each(self._database)
+        for desk in done:
+            if desk.changed and not self._doors.reached(desk.changed):
+                _log.warning("%s is done, and counts here as soon as this node has heard of it", operation.name)
+            if desk.later is not None:
+                outcome = desk.later(self._database)
         return outcome
 
     def admit(self, name: str, actor: Actor, *, request: str = "") -> Operation[Any, Any]:

@@ -18,9 +18,8 @@ from dirigent.core.purposes import GENERAL, Basis, DataClass, Days, Purpose, Ret
 from dirigent.core.rulebook import Rulebook
 from dirigent.core.rules import KeyRule, Rules
 from dirigent.store import keys, people, purposes
-from dirigent.store.pulse import bump
 from dirigent.store.purposes import Registered
-from dirigent.store.rights import TOPIC, rules_since
+from dirigent.store.rights import rules_since
 
 Regions = Annotated[tuple[Name, ...], msgspec.Meta(max_length=100)]
 Words = Annotated[tuple[Title, ...], msgspec.Meta(max_length=100)]
@@ -106,7 +105,7 @@ class PurposesListed(msgspec.Struct, frozen=True):
 @operation("purposes.register", permission="purposes.change", changes=True)
 def register(desk: Desk, order: NewPurpose) -> PurposeListed:
     """Registers a purpose, which keys may then be bound to. One that was retired may be registered anew."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     before = purposes.purpose_named(desk.connection, desk.tenant, order.name)
     if before is not None and before.retired is None:
         raise Taken(f"there is a purpose {order.name!r} already", param="name")
@@ -129,7 +128,7 @@ def register(desk: Desk, order: NewPurpose) -> PurposeListed:
 @operation("purposes.update", permission="purposes.change", changes=True)
 def update(desk: Desk, order: PurposeChange) -> PurposeListed:
     """Changes a purpose, as a new revision of it; nodes follow within a second."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     before = _purpose_at(desk, order.name)
     if order.anywhere and order.regions is not None:
         raise Invalid("regions: the data may go anywhere, or to these regions, not both", param="regions")
@@ -152,7 +151,7 @@ def update(desk: Desk, order: PurposeChange) -> PurposeListed:
 @operation("purposes.retire", permission="purposes.change", changes=True)
 def retire(desk: Desk, order: PurposeChosen) -> PurposeListed:
     """Takes a purpose out of the register: nobody may name it any more. Its revisions are kept."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     before = _purpose_at(desk, order.name)
     retired = Registered(desk.tenant, before.purpose, _next(before), desk.now, desk.now)
     return _kept(desk, retired, changed, "was retired")

@@ -12,8 +12,6 @@ from dirigent.control.fields import Amount, Currency
 from dirigent.control.operation import operation
 from dirigent.core.errors import Invalid
 from dirigent.store.allowances import Rate, keep_rate, rates
-from dirigent.store.pulse import bump
-from dirigent.store.rights import TOPIC
 
 
 class RateOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +37,7 @@ class RatesAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @operation("rates.set", permission="allowances.change", changes=True)
 def set_rate(desk: Desk, order: RateOrder) -> Rate:
     """Sets a rate of exchange, for budgets in another currency than the price; it holds the other way round as well."""
-    changed = bump(desk.connection, TOPIC)
+    changed = desk.change()
     if Decimal(order.rate) == 0:
         raise Invalid("rate: nothing can be worth nothing", param="rate")
     if order.source == order.target:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError, current_task
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from secrets import token_hex
 from time import time
 from typing import Any, Protocol
 
 from dirigent.conductor import Conductor
 from dirigent.core.editions import NotAtHand
-from dirigent.core.errors import DirigentError
+from dirigent.core.errors import DirigentError, Unauthenticated
 from dirigent.core.identity import Principal
 from dirigent.core.observations import Walked
 from dirigent.core.ports import Observer
@@ -106,8 +106,13 @@ class Gateway:
         *,
         beyond: Beyond | None = None,
         tracer: Observer | None = None,
+        catch_up: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`tracer` is told of each request what a trace shows of it; None where nobody traces."""
+        """`tracer` is told of each request what a trace shows of it; None where nobody traces.
+
+        Before a key is refused that could be one of ours, `catch_up` returns once all is known that was issued before.
+        """
+        self._catch_up = catch_up
         self._tracer = tracer
         self._beyond = beyond
         self._live: dict[str, Call] = {}
@@ -192,7 +197,7 @@ class Gateway:
             if route is None:
                 route = self._exact.get((exchange.method, exchange.path)) or self._other(exchange)
             if not route.open and call.principal is None:
-                call.authenticate()
+                await self._authenticate(call)
             await route.endpoint(call)
         except DirigentError as error:
             call.refuse(error, self._face(call, route))
@@ -208,6 +213,18 @@ class Gateway:
                 self._note(call)
             else:
                 self._forget(call)
+
+    async def _authenticate(self, call: Call) -> None:
+        """Finds out who asks, and does not refuse a key of which this worker has merely not heard yet."""
+        exchange = call.exchange
+        try:
+            call.authenticate()
+        except Unauthenticated:
+            ours = self._keys.has_form(exchange.headers, exchange.path, exchange.query)
+            if self._catch_up is None or not ours:
+                raise
+            await self._catch_up()
+            call.authenticate()
 
     # --- what the straight way needs ----------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Protocol
@@ -13,6 +14,7 @@ from dirigent.core.identity import Principal
 __all__ = ["Keys", "digest"]
 
 _GOOGLE = "/v1beta/"
+_OURS = re.compile(rb"dk-[A-Za-z0-9_-]{43}")
 
 
 class Principals(Protocol):
@@ -43,8 +45,19 @@ class Keys:
         principal = self._principal(digest(header[7:])) if header is not None and header[:7] == b"Bearer " else None
         return principal if principal is not None else self._looked_up(headers, path, query)
 
+    def has_form(self, headers: Mapping[bytes, bytes], path: str = "", query: str = "") -> bool:
+        """Whether a key was given that has the form of those that are issued, known or not. Raises Unauthenticated."""
+        return _OURS.fullmatch(self._given(headers, path, query)) is not None
+
     def _looked_up(self, headers: Mapping[bytes, bytes], path: str, query: str) -> Principal:
         """The same for every other spelling, and the words for what is no key of ours."""
+        principal = self._principal(digest(self._given(headers, path, query)))
+        if principal is None:
+            raise Unauthenticated("the key is not valid: it was mistyped, revoked or never issued here")
+        return principal
+
+    def _given(self, headers: Mapping[bytes, bytes], path: str, query: str) -> bytes:
+        """The key that was given, in whichever place."""
         header = headers.get(b"authorization")
         if header is not None:
             scheme, _, key = header.partition(b" ")
@@ -57,10 +70,7 @@ class Keys:
         key = key.strip()
         if not key:
             raise Unauthenticated("no key was given: send it in the header `authorization` as `Bearer KEY`")
-        principal = self._principal(digest(key))
-        if principal is None:
-            raise Unauthenticated("the key is not valid: it was mistyped, revoked or never issued here")
-        return principal
+        return key
 
 
 class _Fixed:

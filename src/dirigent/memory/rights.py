@@ -21,6 +21,10 @@ __all__ = ["FollowedRights", "MemoryRights"]
 _log = logging.getLogger("dirigent.rights")
 _PAUSE = 0.25
 """Seconds after which changed rules that could not be had are asked for again."""
+_STRANGERS_EVERY = 0.1
+"""Seconds at least between two looks that only those have asked for whom nobody knows."""
+_STRANGERS_WAIT = 0.5
+"""Seconds that one of them waits at most."""
 
 
 class MemoryRights:
@@ -68,6 +72,10 @@ class FollowedRights(MemoryRights):
         self._news = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        """Who waits for the end of the look that begins next."""
+        self._strangers: asyncio.Future[None] | None = None
+        self._looked_for_strangers = -_STRANGERS_EVERY
 
     async def start(self) -> None:
         """Loads all rules, and follows them from then on. Raises what `load` raises."""
@@ -87,20 +95,84 @@ class FollowedRights(MemoryRights):
         if rules.whole or rules.sequence > self.book.sequence:
             self.take(rules)
 
+    async def reach(self, number: int, within: float) -> bool:
+        """Whether the change of this number counts here: it is looked for at once, and waited for so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while self.book.sequence < number and self._follows():
+                    await self._look()
+        return self.book.sequence >= number
+
+    def reached(self, number: int, within: float) -> bool:
+        """The same for a thread that is not the loop's, which waits."""
+        if self._loop is None or self.book.sequence >= number:
+            return self.book.sequence >= number
+        reaching = self.reach(number, within)
+        try:
+            found = asyncio.run_coroutine_threadsafe(reaching, self._loop)
+        except RuntimeError:  # the loop is closed already, and nobody asks for rights any more
+            reaching.close()
+            return False
+        with suppress(TimeoutError):  # the loop has other things to do
+            return found.result(within + _PAUSE)
+        return False
+
+    async def catch_up(self) -> None:
+        """Returns once all changes count that were durable before; or half a second later.
+
+        However many ask, the place where the rules are kept hears of it ten times a second at most: so a key that was
+        issued at another worker is known, and a flood of keys that nobody issued is no load.
+        """
+        if not self._follows():
+            return
+        strangers = self._strangers
+        if strangers is None:
+            loop = asyncio.get_running_loop()
+            strangers = self._strangers = loop.create_future()
+            loop.call_at(max(loop.time(), self._looked_for_strangers + _STRANGERS_EVERY), self._look_for_strangers)
+        await asyncio.wait({strangers}, timeout=_STRANGERS_WAIT)
+
     async def close(self) -> None:
         """Follows no more; what is known goes on counting."""
         if self._following is not None:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
+        self._seen(self._waiting)
+
+    def _follows(self) -> bool:
+        return self._following is not None and not self._following.done()
+
+    def _look(self) -> asyncio.Future[None]:
+        """Done once a look that begins from now on has ended."""
+        look = asyncio.get_running_loop().create_future()
+        self._waiting.append(look)
+        self._news.set()
+        return look
+
+    def _look_for_strangers(self) -> None:
+        self._looked_for_strangers = asyncio.get_running_loop().time()
+        if self._strangers is not None:
+            self._waiting.append(self._strangers)
+            self._strangers = None
+            self._news.set()
+
+    def _seen(self, looks: list[asyncio.Future[None]]) -> None:
+        for look in looks:
+            if not look.done():
+                look.set_result(None)
 
     async def _follow(self) -> None:
         while True:
             await self._news.wait()
             self._news.clear()
+            looks, self._waiting = self._waiting, []
             try:
                 await self.refresh()
             except Exception as error:  # noqa: BLE001  the rules that are known hold until the new ones can be had
                 expected = isinstance(error, DirigentError)
                 _log.warning("changed rules cannot be loaded yet: %s", error, exc_info=not expected)
                 self._news.set()
+                self._seen(looks)
                 await asyncio.sleep(_PAUSE)
+            finally:
+                self._seen(looks)

@@ -77,6 +77,8 @@ _log = logging.getLogger("dirigent.server")
 _METRICS = "/metrics"
 _HERE = ("127.0.0.1", "::1")
 _COUNTED_EVERY = 1.0
+_OWN_CHANGE = 5.0
+"""Seconds that an operation waits at most until this worker goes by what it has changed."""
 _LIFE = 1_860.0
 """Seconds after which a reservation is presumed spent: no run lasts longer, and a minute."""
 
@@ -163,6 +165,7 @@ class Governance:
             bulks=Bulks(vault, self._runs),
             schedules=Schedules(vault),
             webhook_secret=lambda tenant: vault.subject(tenant, "*webhook").hex(),
+            reached=lambda number: self.rights.reached(number, _OWN_CHANGE),
         )
         provider = provider_within(settings.data, http)
         self._operator = operator_key(settings.data)

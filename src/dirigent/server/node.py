@@ -121,7 +121,14 @@ class _Node:
         recent = Recent()
         paths = routes(conductor, dialect, recent, standing, quiet=settings.keep_alive, patience=settings.patience)
         gateway = Gateway(
-            conductor, Keys(governance.rights), paths, dialect, recent, beyond=governance, tracer=governance.tracer
+            conductor,
+            Keys(governance.rights),
+            paths,
+            dialect,
+            recent,
+            beyond=governance,
+            tracer=governance.tracer,
+            catch_up=governance.rights.catch_up,
         )
         await governance.start(conductor, gateway, following.published)
         await engine.start(durable)
