@@ -163,7 +163,6 @@ def test_a_run_that_would_cost_more_than_a_run_may_is_refused_for_that_reason(tm
     with node(tmp_path / "data", config) as one:
         issued = told(one, "keys", "issue")
         told(one, "budgets", "set", "--key", issued["id"], "--limit", "0.001", "--window", "run")
-        one.until(lambda: said(one, "m", issued["key"]) == "budget_exceeded")
         order = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
         refused = one.call("POST", "/v1/chat/completions", order, key=issued["key"])
 

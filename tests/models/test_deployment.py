@@ -31,6 +31,7 @@ from dirigent.core.ports import Listing
 from dirigent.core.run import MAX_TRIES, Run
 from dirigent.core.tokens import estimated, estimated_request
 from dirigent.core.usage import Money, Price, Usage
+from dirigent.dialects.anthropic_messages import AnthropicMessages
 from dirigent.dialects.openai_chat import OpenAIChat
 from tests.net.providers import Manner, Provider, provider
 from tests.upstream import DONE, after, answer, chunk, frames, head, refusing, streaming, whole
@@ -486,6 +487,79 @@ async def test_an_answer_is_settled_once_at_its_price(way: str, form: str) -> No
     assert run.record.usage == Usage(9, 4)
     assert run.record.known_cost == Money(9 * 2_500 + 4 * 10_000)
     assert [(attempt.model, attempt.outcome) for attempt in run.record.attempts] == [("m", "answered")]
+
+
+MARK, LONG, SHORT = (
+    {"type": "ephemeral", **ttl} for ttl in ({}, {"ttl": "1h"}, {"ttl": "5m"})
+)  # how callers ask for a cache of five minutes, of an hour, and of five minutes in so many words
+SPLIT = {"ephemeral_5m_input_tokens": 70, "ephemeral_1h_input_tokens": 30}
+
+
+def remembering(*marks: dict[str, str], **fields: Any) -> dict[str, Any]:
+    """A request to Anthropic's Messages, in which a text stands before each of the marks."""
+    blocks = [{"type": "text", "text": f"part {number}", "cache_control": mark} for number, mark in enumerate(marks)]
+    said = {"role": "user", "content": [*blocks, {"type": "text", "text": "hi"}]}
+    return {"model": "m", "max_tokens": 9, "messages": [said], **fields}
+
+
+@both_ways
+@pytest.mark.parametrize("form", ["streamed", "whole"])
+@pytest.mark.parametrize(
+    ("asked", "split", "cost"),
+    [
+        (remembering(MARK), None, 100 * 4),
+        (remembering(SHORT), None, 100 * 4),
+        (remembering(LONG), None, 100 * 6),
+        (remembering(LONG, MARK), None, 100 * 6),  # how much of it is kept for longer, nobody says
+        (remembering(LONG, MARK), SPLIT, 70 * 4 + 30 * 6),
+        (remembering(LONG), {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 0}, 100 * 4),
+        (remembering(LONG), {"ephemeral_5m_input_tokens": 60, "ephemeral_1h_input_tokens": 0}, 60 * 4 + 40 * 6),
+        (remembering(MARK, system=[{"type": "text", "text": "be", "cache_control": LONG}]), None, 100 * 6),
+        (remembering(tools=[{"name": "t", "input_schema": {"type": "object"}, "cache_control": LONG}]), None, 100 * 6),
+        (remembering(cache_control=LONG), None, 100 * 6),  # Anthropic puts the mark itself
+        (remembering(MARK, metadata={"user_id": '"ttl": "1h"'}), None, 100 * 4),
+    ],
+)
+async def test_what_is_written_to_a_cache_is_booked_for_as_long_as_the_caller_asks_where_nobody_says(
+    way: str, form: str, asked: dict[str, Any], split: dict[str, int] | None, cost: int
+) -> None:
+    told = {
+        "input_tokens": 10,
+        "cache_creation_input_tokens": 100,
+        "cache_read_input_tokens": 0,
+        "output_tokens": 5,
+        **({} if split is None else {"cache_creation": split}),
+    }
+    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": "claude"}
+    text = {"type": "text", "text": "hi"}
+    answered = json.dumps({**message, "content": [text], "stop_reason": "end_turn", "usage": told}).encode()
+    stream = form == "streamed"
+    events = frames(
+        {"type": "message_start", "message": {**message, "content": [], "usage": {**told, "output_tokens": 1}}},
+        {"type": "content_block_start", "index": 0, "content_block": {**text, "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}},
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+    )
+    sent = AnthropicMessages().read_request(json.dumps({**asked, "stream": stream}).encode())
+    price = {"input": 3, "output": 15, "cache_write": 4, "cache_write_hour": 6}
+
+    async with provider(streaming(events) if stream else whole(answered)) as vendor:
+        world = World(
+            {"m": {"type": "deployment", "provider": "p", "name": "claude", "price": price}},
+            {
+                "p": {
+                    "type": "anthropic",
+                    "base_url": f"http://127.0.0.1:{vendor.origin.port}",
+                    "api_key": {"env": "KEY"},
+                }
+            },
+        )
+        run = world.run()
+        await world.events("m", sent if way == "verbatim" else sent.changed(), run)
+
+    assert run.record.known_cost == Money(1_000 * (10 * 3 + 5 * 15 + cost))
 
 
 WORDS = "Die Antwort auf alle Fragen lautet zweiundvierzig, und sie wird lange und mit vielen Worten gegeben. " * 20

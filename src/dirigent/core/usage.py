@@ -111,6 +111,15 @@ class Usage(msgspec.Struct, frozen=True):
     """True where the provider reported nothing and the tokens were counted here."""
     cache_write_hour_tokens: int = 0
     """Of those written to the cache, the ones that stay there for an hour, which costs more than a few minutes."""
+    cache_write_untold_tokens: int = 0
+    """Of those written to the cache, the ones of which the provider does not say how long they stay there."""
+
+    def within_an_hour(self) -> Usage:
+        """The same where all of which nothing is told stays in the cache for an hour, which is the dearest."""
+        untold = self.cache_write_untold_tokens
+        return msgspec.structs.replace(
+            self, cache_write_hour_tokens=self.cache_write_hour_tokens + untold, cache_write_untold_tokens=0
+        )
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -123,6 +132,7 @@ class Usage(msgspec.Struct, frozen=True):
             self.audio_output_tokens + other.audio_output_tokens,
             self.estimated or other.estimated,
             self.cache_write_hour_tokens + other.cache_write_hour_tokens,
+            self.cache_write_untold_tokens + other.cache_write_untold_tokens,
         )
 
 

@@ -24,7 +24,7 @@ from dirigent.core.tokens import estimated_request
 from dirigent.core.usage import Money, Tariff, Usage
 from dirigent.dialects.dialect import Dialect
 from dirigent.models.bonds import keep
-from dirigent.models.funding import Funds
+from dirigent.models.funding import Funds, keeps_long
 from dirigent.models.heard import Heard, words_of
 
 __all__ = ["Headers", "Passing", "Try", "forwarded", "hush", "retry_after"]
@@ -228,6 +228,8 @@ class Try:
 
     def _settle(self, usage: Usage | None) -> Money | None:
         tariff = self._tariff
+        if usage is not None and usage.cache_write_untold_tokens and keeps_long(self._request):
+            usage = usage.within_an_hour()
         cost = tariff.cost(usage) if tariff is not None and usage is not None else None
         self._record.settle(usage, cost)
         return cost

@@ -9,17 +9,18 @@ the reservation becomes the bound that the provider is told.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from dirigent.core.allotment import Held
 from dirigent.core.allowances import Allowance, Charge, no_price
 from dirigent.core.errors import BudgetExceeded, Denied
-from dirigent.core.messages import Request
+from dirigent.core.messages import File, Image, Message, Opaque, Request, Text, Tool, ToolCall
 from dirigent.core.ports import Ledger, Reservation
 from dirigent.core.profile import Profile
 from dirigent.core.run import Run
 from dirigent.core.usage import Money, Tariff, Usage
 
-__all__ = ["Funds", "bounded", "funded", "funded_at_once", "most_input", "nearly_spent"]
+__all__ = ["Funds", "bounded", "funded", "funded_at_once", "keeps_long", "most_input", "nearly_spent"]
 
 _FRAME = 512
 """Tokens that a vendor's template may put around a request, beyond the bytes that it has in JSON."""
@@ -40,6 +41,8 @@ _DOCUMENTS = frozenset((b"file", b"file_data", b"file_id", b"file_url", b"fileDa
 _TOLD = frozenset((b"tools", b"toolConfig"))
 _WEIGHED = re.compile(rb'"(%b)"\s*:' % b"|".join(sorted((*_PICTURES, *_DOCUMENTS, *_TOLD))))
 """The fields that may weigh more than their bytes."""
+_LONGER = re.compile(rb'"ttl"\s*:(?!\s*(?:"5m"|null))')
+"""A mark of the cache that asks for more than the usual five minutes, or something that looks like one."""
 _ESCAPED = re.compile(rb"\\u00([0-7][0-9A-Fa-f])")
 _LONG = 4_096
 """The bytes between two quotation marks from which it is worth while to pass them over."""
@@ -215,13 +218,35 @@ def most_input(body: bytes, window: int | None) -> int:
     return tokens if window is None else min(tokens, window)
 
 
+def keeps_long(request: Request) -> bool:
+    """Whether a request may have its provider keep what it writes to its cache for longer than five minutes."""
+    body = request.wire.body if request.wire is not None else b" ".join(_marks(request))
+    return _LONGER.search(_unescaped(body)) is not None
+
+
+def _marks(request: Request) -> Iterator[bytes]:
+    """Whatever of a request in our own words may hold a mark of the cache."""
+    for each in (*request.tools, *(part for message in request.messages for part in (message, *message.parts))):
+        match each:
+            case Opaque(raw=raw):
+                yield raw
+            case Text(cache=mark) | Image(cache=mark) | File(cache=mark) | ToolCall(cache=mark) | Tool(cache=mark):
+                yield bytes(mark or b"")
+            case Message(cache=mark, extra=extra):
+                yield from (bytes(mark or b""), *map(bytes, extra.values()))
+    yield from map(bytes, request.extra.values())
+
+
 def _weighed(body: bytes) -> list[bytes]:
     """The names of all fields that may weigh more than their bytes, one for each that there is, or seems to be."""
     if len(body) >= _LONG:
         body = _passed_over(body)
-    if b"\\" in body and b"\\u00" in body:  # a letter may be written so in a name as well
-        body = _ESCAPED.sub(_letter, body)
-    return _WEIGHED.findall(body)
+    return _WEIGHED.findall(_unescaped(body))
+
+
+def _unescaped(body: bytes) -> bytes:
+    """The body with each letter that is written by its number, as one of a name may be as well."""
+    return _ESCAPED.sub(_letter, body) if b"\\" in body and b"\\u00" in body else body
 
 
 def _passed_over(body: bytes) -> bytes:

@@ -214,7 +214,7 @@ def test_the_reason_for_the_end_is_told_in_anthropics_words(
 
 
 def test_the_beginning_tells_the_true_input_where_it_is_known_and_an_estimate_elsewhere() -> None:
-    usage = Usage(1000, 1, 600, 300)
+    usage = Usage(1000, 1, 600, 300, cache_write_untold_tokens=300)
 
     known = told([UsageReported(usage), TextDelta("a"), Finished("stop"), UsageReported(Usage(1000, 9, 600, 300))])
     late = told([TextDelta("a"), Finished("stop"), UsageReported(Usage(12, 9))])
@@ -359,7 +359,7 @@ def test_the_usage_of_the_beginning_comes_with_the_first_content_and_not_before(
                 },
                 {"output_tokens": 9},
             ],
-            Usage(100, 9, 90, 6),
+            Usage(100, 9, 90, 6, cache_write_untold_tokens=6),
         ),
         (
             [
@@ -373,7 +373,7 @@ def test_the_usage_of_the_beginning_comes_with_the_first_content_and_not_before(
                 {"input_tokens": 4, "cache_creation_input_tokens": 6, "output_tokens": 1},
                 {"cache_read_input_tokens": 90, "output_tokens": 9},
             ],
-            Usage(100, 9, 90, 6),
+            Usage(100, 9, 90, 6, cache_write_untold_tokens=6),
         ),
         (
             [
@@ -386,6 +386,18 @@ def test_the_usage_of_the_beginning_comes_with_the_first_content_and_not_before(
                 {"cache_creation_input_tokens": 6, "output_tokens": 9},
             ],
             Usage(10, 9, 0, 6, cache_write_hour_tokens=4),
+        ),
+        (
+            [
+                {
+                    "input_tokens": 4,
+                    "cache_creation_input_tokens": 6,
+                    "cache_creation": {"ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 0},
+                    "output_tokens": 1,
+                },
+                {"cache_creation_input_tokens": 9, "output_tokens": 9},
+            ],
+            Usage(13, 9, 0, 9, cache_write_untold_tokens=3),
         ),
         ([None, None], None),
         ([{"input_tokens": 5}, None], None),

@@ -44,7 +44,7 @@ ANSWERS: dict[str, tuple[Said, Usage | None]] = {
     "openai_text": (Said("Guten Tag, „Köln“ 👋"), Usage(14, 6, 8)),
     "openai_reasoning_tools": (
         Said(calls=TWO_CALLS, finish="tool_calls", thoughts=(THOUGHT,)),
-        Usage(82, 140, 0, 64, 100),
+        Usage(82, 140, 0, 64, 100, cache_write_untold_tokens=64),
     ),
     "openai_incomplete": (Said("Es war", finish="length"), Usage(9, 16)),
     "openai_refusal": (Said(refusal="I can't help with that."), Usage(20, 7)),

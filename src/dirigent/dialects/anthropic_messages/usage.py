@@ -18,6 +18,7 @@ class _OutputDetails(msgspec.Struct):
 
 
 class _CacheCreation(msgspec.Struct):
+    ephemeral_5m_input_tokens: int | None = None
     ephemeral_1h_input_tokens: int | None = None
 
 
@@ -77,8 +78,9 @@ def understood(wire: WireUsage | None) -> Usage | None:
         return None
     cached, kept = wire.cache_read_input_tokens or 0, wire.cache_creation_input_tokens or 0
     thought = (wire.output_tokens_details.thinking_tokens if wire.output_tokens_details is not None else None) or 0
-    hour = (wire.cache_creation.ephemeral_1h_input_tokens if wire.cache_creation is not None else None) or 0
-    if min(wire.input_tokens, wire.output_tokens, cached, kept, thought, hour) < 0:
+    split = wire.cache_creation or _CacheCreation()
+    minutes, hour = split.ephemeral_5m_input_tokens or 0, split.ephemeral_1h_input_tokens or 0
+    if min(wire.input_tokens, wire.output_tokens, cached, kept, thought, minutes, hour) < 0:
         return None
     return Usage(
         input_tokens=wire.input_tokens + cached + kept,
@@ -87,6 +89,7 @@ def understood(wire: WireUsage | None) -> Usage | None:
         cache_write_tokens=kept,
         reasoning_tokens=thought,
         cache_write_hour_tokens=min(hour, kept),
+        cache_write_untold_tokens=max(0, kept - hour - minutes),
     )
 
 
@@ -98,8 +101,9 @@ def written_usage(usage: Usage) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cached_input_tokens,
         "output_tokens": usage.output_tokens,
     }
-    if hour := usage.cache_write_hour_tokens:
-        minutes = usage.cache_write_tokens - hour
+    if told := usage.cache_write_tokens - usage.cache_write_untold_tokens:
+        hour = usage.cache_write_hour_tokens
+        minutes = told - hour
         written["cache_creation"] = {"ephemeral_5m_input_tokens": minutes, "ephemeral_1h_input_tokens": hour}
     if usage.reasoning_tokens:
         written["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}

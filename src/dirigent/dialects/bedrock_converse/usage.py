@@ -42,11 +42,18 @@ def reported(raw: Raw) -> Usage | None:
     if wire.input_tokens is None or wire.output_tokens is None:
         return None
     cached, kept = wire.cache_read_input_tokens or 0, wire.cache_write_input_tokens or 0
-    hour = sum(each.input_tokens for each in wire.cache_details or () if each.ttl == _HOUR)
-    if min(wire.input_tokens, wire.output_tokens, cached, kept, hour) < 0:
+    minutes, hour = (
+        sum(each.input_tokens for each in wire.cache_details or () if each.ttl == ttl) for ttl in (_MINUTES, _HOUR)
+    )
+    if min(wire.input_tokens, wire.output_tokens, cached, kept, minutes, hour) < 0:
         return None
     return Usage(
-        wire.input_tokens + cached + kept, wire.output_tokens, cached, kept, cache_write_hour_tokens=min(hour, kept)
+        wire.input_tokens + cached + kept,
+        wire.output_tokens,
+        cached,
+        kept,
+        cache_write_hour_tokens=min(hour, kept),
+        cache_write_untold_tokens=max(0, kept - hour - minutes),
     )
 
 
@@ -60,8 +67,9 @@ def written_usage(usage: Usage) -> dict[str, Any]:
     if usage.cached_input_tokens or usage.cache_write_tokens:
         written["cacheReadInputTokens"] = usage.cached_input_tokens
         written["cacheWriteInputTokens"] = usage.cache_write_tokens
-    if hour := usage.cache_write_hour_tokens:
-        minutes = usage.cache_write_tokens - hour
+    if told := usage.cache_write_tokens - usage.cache_write_untold_tokens:
+        hour = usage.cache_write_hour_tokens
+        minutes = told - hour
         written["cacheDetails"] = [
             {"ttl": ttl, "inputTokens": tokens} for ttl, tokens in ((_HOUR, hour), (_MINUTES, minutes)) if tokens
         ]

@@ -263,6 +263,7 @@ def _understood(wire: _WireUsage) -> Usage | None:
         reasoning_tokens=thought,
         audio_input_tokens=given.audio_tokens or 0,
         audio_output_tokens=made.audio_tokens or 0,
+        cache_write_untold_tokens=given.cache_write_tokens or 0,
     )
     figures = (
         asked,

@@ -232,7 +232,7 @@ def reported(raw: Raw) -> Usage | None:
         given.cache_write_tokens or 0,
         made.reasoning_tokens or 0,
     )
-    return None if min(figures) < 0 else Usage(*figures)
+    return None if min(figures) < 0 else Usage(*figures, cache_write_untold_tokens=given.cache_write_tokens or 0)
 
 
 def usage_of(body: bytes) -> Usage | None:
