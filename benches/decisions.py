@@ -221,6 +221,7 @@ class _Answer:
     """A whole chat completion."""
 
     status = 200
+    ahead = False
     headers: Mapping[str, str] = {"content-type": "application/json"}
     _BODY = (
         b'{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":'

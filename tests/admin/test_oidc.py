@@ -31,6 +31,8 @@ class _Answer:
         self.headers: Mapping[str, str] = {}
         self._body = body
 
+    ahead = False
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         yield self._body
 

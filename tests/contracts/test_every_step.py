@@ -127,6 +127,7 @@ class Outside:
 
     status = 200
     headers: Mapping[str, str] = {"content-type": "application/json"}
+    ahead = False
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         yield b'{"value": [{"id": 1}]}'

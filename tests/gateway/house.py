@@ -26,6 +26,7 @@ from dirigent.core.ports import (
     HttpCall,
     HttpFlow,
     HttpTaker,
+    Ledger,
     LocalSpeech,
     Origin,
     Replays,
@@ -207,6 +208,7 @@ async def house(
     durable: bool = False,
     patience: float = 60.0,
     keys: Keys | None = None,
+    ledger: Ledger | None = None,
     catch_up: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncGenerator[House, None]:
     """A gateway; `aliases` is given the present revision and the one in which the models were as `before`."""
@@ -216,7 +218,7 @@ async def house(
         ports = msgspec.structs.replace(ports, embedder=embedder)
     if speech is not None:
         ports = msgspec.structs.replace(ports, speech=speech)
-    ports = msgspec.structs.replace(ports, archive=archive)
+    ports = msgspec.structs.replace(ports, archive=archive, ledger=ledger)
     engine = EmbeddedEngine(MemoryJournal(), "w") if durable else None
     ports = msgspec.structs.replace(ports, engine=engine)
     reader = Reader(

@@ -6,10 +6,15 @@ from typing import Any, NoReturn
 
 import pytest
 
+from dirigent.core.allowances import Allowance
 from dirigent.dialects.openai_chat import OpenAIChat
 from dirigent.gateway import express
+from dirigent.memory import MemoryObserver
+from dirigent.memory.ledger import MemoryLedger
 from dirigent.models.passage import Passage
-from tests.gateway.house import chat, house
+from dirigent.net.flow import Flow
+from tests.gateway.house import chat, house, until
+from tests.gateway.test_governed import ANNA, rules
 from tests.net.providers import provider
 from tests.upstream import DONE, answer, chunk, frames, streaming, whole
 
@@ -59,3 +64,31 @@ async def test_a_fault_of_our_own_over_a_whole_answer_is_told_to_its_caller(
 
     assert (status, again) == (500, 200)
     assert "something went wrong on our side" in body["error"]["message"]
+
+
+async def test_a_stream_whose_caller_was_too_slow_for_it_and_goes_is_presumed_to_be_spent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    paused: list[Flow] = []
+    pause = Flow.pause
+
+    def noted(flow: Flow) -> None:
+        paused.append(flow)
+        pause(flow)
+
+    monkeypatch.setattr(Flow, "pause", noted)
+    priced = {"m": {**MODELS["m"], "price": {"input": 1, "output": 1}, "max_output": 10**9}}
+    budget = Allowance("b", "project", "sales", "money", 10**15, currency="USD", tenant="acme")
+    ledger = MemoryLedger(MemoryObserver())
+    said = frames(chunk({"content": "x" * 60_000}))
+    async with (
+        provider(streaming(*[said] * 300)) as up,
+        house(priced, _at(up.origin.port), rights=rules(0, budget), anna=ANNA, ledger=ledger) as node,
+    ):
+        await node.raw("POST", PATH, chat("m", stream=True))  # opens the connection that the straight way takes
+        heard = await node.open("POST", PATH, chat("m", stream=True))
+        await until(lambda: paused)  # the provider has sent more than anybody reads
+        heard.close()
+        await until(lambda: not ledger.standing(budget).reserved)
+
+    assert ledger.standing(budget).presumed >= 10**9 * 1_000

@@ -134,6 +134,8 @@ class Page:
         self.headers = headers or {}
         self.body = body
 
+    ahead = False
+
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         for start in range(0, len(self.body), 9_000):
             yield self.body[start : start + 9_000]

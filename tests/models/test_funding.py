@@ -139,6 +139,18 @@ async def test_an_answer_that_is_left_is_booked_once_and_at_no_less_than_was_hea
         assert world.standing.reserved == 0
 
 
+async def test_a_stream_of_which_more_has_come_than_was_heard_is_presumed_when_it_is_left() -> None:
+    words = {"max_output": 3000}
+    async with funded(streaming(*stream_of(2500)), deployment=words) as world:
+        async with aclosing(world.answer("m", request(stream=True, max_output=3000))) as events:
+            async for _ in events:
+                await asyncio.sleep(0.2)  # somebody who reads slowly, while the provider writes on
+                break
+
+        assert world.standing.booked + world.standing.presumed >= 10 * 1_000_000 + 2500 * 2_000_000
+        assert world.standing.reserved == 0
+
+
 async def test_a_stream_that_breaks_off_is_booked_and_leaves_nothing_reserved() -> None:
     async with funded(streaming(*stream_of(3)[:3], cut=True)) as world:
         _, error = await until_it_fails(world.answer("m", request(stream=True)))

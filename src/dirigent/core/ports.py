@@ -123,6 +123,11 @@ class HttpAnswer(Protocol):
         """Header names in lower case; repeated ones joined by a comma."""
         ...
 
+    @property
+    def ahead(self) -> bool:
+        """Whether more of the body may have been sent than was read."""
+        ...
+
     def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Closing the generator early closes the connection at once."""
         ...

@@ -77,12 +77,12 @@ class Passage(Protocol):
         """What a refusal of the provider means."""
         ...
 
-    def broke(self, error: DirigentError) -> None:
-        """Settles a try that came to nothing or broke off."""
+    def broke(self, error: DirigentError, *, behind: bool) -> None:
+        """Settles a try that came to nothing or broke off; with `behind` more may have been sent than was heard."""
         ...
 
-    def left(self) -> None:
-        """Settles a try that nobody waits for any more."""
+    def left(self, *, behind: bool) -> None:
+        """Settles a try that nobody waits for any more; `behind` as above."""
         ...
 
 

@@ -48,6 +48,7 @@ class Express:
     """One request on the straight way; the loop tells it how its answer comes (core.ports.HttpTaker)."""
 
     __slots__ = (
+        "_behind",
         "_call",
         "_exchange",
         "_fields",
@@ -75,6 +76,8 @@ class Express:
         self._status = 0
         self._pieces: list[bytes] = []
         self._size = 0
+        self._behind = False
+        """Whether the caller was once too slow for it: what waits on the line then, nobody here has heard."""
         self._streams = False
         """Whether the answer has begun as a stream: a later piece may begin with a brace by chance."""
         self._spoke = False
@@ -171,7 +174,7 @@ class Express:
             self._speak()
         exchange.write(data)
         if exchange.congested and exchange.on_room is None and self._flow is not None:
-            exchange.on_room = self._go_on_reading
+            exchange.on_room, self._behind = self._go_on_reading, True
             self._flow.pause()
 
     def _speak(self) -> None:
@@ -222,7 +225,7 @@ class Express:
         self._broke(error)
 
     def _broke(self, error: DirigentError) -> None:
-        self._passage.broke(error)
+        self._passage.broke(error, behind=self._behind)
         call = self._call
         if self._spoke:  # the caller has read half an answer: no second voice may finish it
             self._way.refuse(call, error, self._route)
@@ -236,14 +239,14 @@ class Express:
         if self._flow is not None:
             self._flow.close()
         try:
-            self._passage.broke(DirigentError("something went wrong on our side"))
+            self._passage.broke(DirigentError("something went wrong on our side"), behind=True)
         finally:
             self._way.fail(self._call, self._route)
 
     def _gone(self) -> None:
         if self._flow is not None:
             self._flow.close()
-        self._passage.left()
+        self._passage.left(behind=self._behind)
         call = self._call
         call.status, call.code = 499, "caller_gone"
         self._way.close(call)

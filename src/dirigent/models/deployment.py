@@ -153,13 +153,13 @@ class Deployment(Model, frozen=True):
                             yield event
                         return
                     first = False
-                    for event in reader.feed(chunk):
-                        attempt.saw(event)
+                    for event in attempt.took(reader.feed(chunk)):
                         yield event
             for event in reader.end():
                 attempt.saw(event)
                 yield event
         finally:
+            attempt.behind = http.ahead
             http.close()
 
     async def _placed(self, bound: Bound, request: Request, run: Run, attempt: Try) -> Answer:

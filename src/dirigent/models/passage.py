@@ -127,8 +127,9 @@ class Passage(Try):
         self.refused = True
         return self._dialect.read_error(status, body, retry_after(_known(fields)))
 
-    def broke(self, error: DirigentError) -> None:
-        """Settles a try that came to nothing or broke off."""
+    def broke(self, error: DirigentError, *, behind: bool) -> None:
+        """Settles a try that came to nothing or broke off; `behind` as `Try.behind`."""
+        self.behind = behind
         if self._witness is not None:
             self.usage = self._witness.usage
         if self._first is None:  # another one may answer, and tells of itself alone
@@ -136,8 +137,9 @@ class Passage(Try):
         hush(error, self.headers)
         self.failed(error)
 
-    def left(self) -> None:
-        """Settles a try that nobody waits for any more."""
+    def left(self, *, behind: bool) -> None:
+        """Settles a try that nobody waits for any more; `behind` as `Try.behind`."""
+        self.behind = behind
         if self._witness is not None:
             self.usage = self._witness.usage
         self.abandoned()

@@ -25,6 +25,7 @@ class Answer:
         "_ends",
         "_expires",
         "_failure",
+        "_full",
         "_headers",
         "_limit",
         "_line",
@@ -53,7 +54,7 @@ class Answer:
         self._unread = 0
         self._news: asyncio.Future[None] | None = None
         self._failure: Failed | None = None
-        self._complete = self._paused = False
+        self._complete = self._paused = self._full = False
         self._limit = 0
         self.bodiless = bodiless
         """True where the request asked for the head alone."""
@@ -76,6 +77,11 @@ class Answer:
                 headers[name] = f"{headers[name]}, {text}" if name in headers else text
             self._headers = headers
         return self._headers
+
+    @property
+    def ahead(self) -> bool:
+        """Whether more of the body has come in than was read, or so much once that it had to wait on the line."""
+        return bool(self._pieces) or self._full
 
     async def begun(self) -> None:
         """Returns when the head has arrived; raises what prevented it. Cancelling cuts the connection."""
@@ -151,7 +157,7 @@ class Answer:
                 self._tell()
         elif self._unread > _UNREAD:
             if not self._paused:
-                self._paused = True
+                self._paused = self._full = True
                 self._line.pause()
             self._expires = inf  # now the provider waits for us
         else:

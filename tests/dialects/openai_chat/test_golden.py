@@ -87,7 +87,10 @@ STREAMS: dict[str, tuple[tuple[Said, ...], Usage | None]] = {
     "llama_cpp": ((Said("Hallo"),), Usage(20, 3)),
     "llama_cpp_cut_before_done": ((Said("Hallo", finish="length"),), None),
     "xai_thought_beside": ((Said("42", thought="Hm"),), Usage(32, 211, 5, 0, 210)),
-    "openrouter_sealed": ((Said("9.9", thought="9.9 is larger."),), Usage(40, 31, 0, 12, 20, cache_write_untold_tokens=12)),
+    "openrouter_sealed": (
+        (Said("9.9", thought="9.9 is larger."),),
+        Usage(40, 31, 0, 12, 20, cache_write_untold_tokens=12),
+    ),
     "gemini_sealed_call": (
         (
             Said(
