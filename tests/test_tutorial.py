@@ -55,11 +55,11 @@ class Newcomer:
         """Puts a configuration in place, and waits until the server has taken it over or refused it."""
         before = self.server.log
         self.server.write(text.replace(DEFAULT, SMALL))
-        self.server.until(lambda: re.search("takes over|is refused", self.server.log[len(before) :]), 5)
+        self.server.until(lambda: re.search("takes over|is refused", self.server.log[len(before) :]))
 
     def hears(self, expected: str) -> None:
         """Waits for the server to print what is expected, after what it had printed the last time."""
-        self.server.until(lambda: re.search(pattern(expected), spaceless(self.server.log[self.heard :])), 5)
+        self.server.until(lambda: re.search(pattern(expected), spaceless(self.server.log[self.heard :])))
         self.heard = len(self.server.log)
 
     def _run(self, command: list[str], *, well: bool = False) -> str:
@@ -70,7 +70,7 @@ class Newcomer:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=90,
+            timeout=300,
             check=False,
             env=clean_environment(PYTHONUNBUFFERED="1"),
         )

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,11 +73,9 @@ def test_the_parent_says_that_it_is_ready_when_the_first_worker_answers_and_stop
                 heard.append(caller.recv(65_536))
             os.kill(os.getpid(), signal.SIGTERM)
 
-        began = time.monotonic()
         status = run_workers(
             ["worker", "--data", str(tmp_path)], 2, listener, lambda: threading.Thread(target=ask_and_stop).start()
         )
 
     assert status == 0
     assert heard[0].startswith(b"HTTP/1.1 200 OK")
-    assert time.monotonic() - began < 20

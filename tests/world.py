@@ -90,7 +90,7 @@ class World:
         """The catalog of a document in this world."""
         return publishable(document, self.reader, self.ports.listings, self.ports.secrets, Provider)
 
-    def run(self, *, seconds: float = 30.0, sticky: str | None = None) -> Run:
+    def run(self, *, seconds: float = 120.0, sticky: str | None = None) -> Run:
         """A new run, as the gateway opens one."""
         return Run(
             id=f"run-{next(_numbers)}",

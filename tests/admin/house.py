@@ -198,12 +198,12 @@ def house(
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
-    if not opened.wait(20):
+    if not opened.wait(60):
         raise AssertionError("the house did not open")
     try:
         yield one
     finally:
         loop.call_soon_threadsafe(closing.set)
-        thread.join(20)
+        thread.join(60)
         loop.close()
         database.close()

@@ -26,7 +26,7 @@ async def _served(application: Application) -> AsyncIterator[int]:
 async def _asked(port: int, head: bytes, body: bytes = b"") -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(head + b"connection: close\r\n\r\n" + body)
-    answer = await asyncio.wait_for(reader.read(), 10)
+    answer = await asyncio.wait_for(reader.read(), 30)
     writer.close()
     return answer
 
@@ -97,7 +97,7 @@ async def test_a_caller_who_leaves_cancels_what_answers() -> None:
         await reader.readuntil(b"tick\n")
         writer.transport.abort()
 
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 30)
 
 
 async def test_a_fast_application_waits_for_a_slow_caller() -> None:

@@ -9,13 +9,13 @@ import pytest
 
 from tests.journeys.node import Node, node
 
-CONFIG = """\
+CONFIG = f"""\
     providers:
-      vendor: {type: compatible, base_url: "http://127.0.0.1:1/v1"}
+      vendor: {{type: compatible, base_url: "http://127.0.0.1:1/v1"}}
     models:
-      echo:    {type: echo, says: "Hello, you."}
-      slow:    {type: echo, says: "one two three", pause: 0.3}
-      broken:  {type: echo, fails: true}
+      echo:    {{type: echo, says: "Hello, you."}}
+      slow:    {{type: echo, says: "one{" more" * 300}", pause: 0.2}}
+      broken:  {{type: echo, fails: true}}
       premium:
         type: deployment
         provider: vendor
@@ -23,10 +23,10 @@ CONFIG = """\
         quality: 0.9
         context_window: 128000
         capabilities: [tools, images, files, json, logprobs]
-        price: {input: 2.5, output: 10}
-      a-deployment-with-a-rather-long-name: {type: deployment, provider: vendor, name: big}
-      auto: {type: router, candidates: [echo, premium], fallback: [broken], strategy: {type: complexity}}
-      hard: {type: router, candidates: [premium]}
+        price: {{input: 2.5, output: 10}}
+      a-deployment-with-a-rather-long-name: {{type: deployment, provider: vendor, name: big}}
+      auto: {{type: router, candidates: [echo, premium], fallback: [broken], strategy: {{type: complexity}}}}
+      hard: {{type: router, candidates: [premium]}}
     """
 
 

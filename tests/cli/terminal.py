@@ -41,7 +41,7 @@ def ran(
         encoding="utf-8",
         env=clean_environment(**(environment or {})),
         cwd=cwd,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
@@ -66,7 +66,7 @@ def on_a_terminal(*arguments: object, columns: int = 80) -> Ran:
             if not piece:
                 break
             seen += piece
-        status = process.wait(30)
+        status = process.wait(90)
     os.close(master)
     text = seen.decode("utf-8", "replace")
     assert "Traceback" not in text, text

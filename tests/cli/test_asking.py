@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +35,10 @@ def test_ask_streams_each_word_as_it_comes(served: Node) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment()) as asking:
         assert asking.stdout is not None
         assert asking.stdout.read(3) == b"one"
-        first = time.monotonic()
-        assert asking.stdout.read() == b" two three\n"
-        assert time.monotonic() - first > 0.4  # two more words, three tenths of a second before each
+        asking.terminate()
+        rest = asking.stdout.read()
+
+    assert rest.count(b"more") < 290  # of three hundred, with a pause before each
 
 
 def test_ask_reads_the_text_from_standard_input_for_a_dash(served: Node) -> None:

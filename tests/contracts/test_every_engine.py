@@ -103,7 +103,7 @@ async def step(book: Logbook, path: str, work: Callable[[], Awaitable[object]]) 
 
 async def end_of(engine: EmbeddedEngine, run: str = "run-1") -> tuple[Ended, list[Entry]]:
     entries: list[Entry] = []
-    async with asyncio.timeout(10), aclosing(engine.follow(run)) as told:
+    async with asyncio.timeout(30), aclosing(engine.follow(run)) as told:
         entries.extend([entry async for entry in told])
     assert isinstance(entries[-1], Ended)
     return entries[-1], entries
@@ -168,7 +168,7 @@ async def test_a_run_waits_for_people_as_a_row_and_goes_on_at_their_word(node: N
     told = Told(story)
     engine = await node.engine(told)
     await engine.submit(a_run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while told.left != ["run-1"]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -213,7 +213,7 @@ async def test_the_order_to_end_closes_what_is_open_at_once(node: Node) -> None:
     await told.begun.wait()
 
     await engine.wake("run-1", Cancelled(at=1.0, by="m-1"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await closed.wait()
     ended, _ = await end_of(engine)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Literal
@@ -201,24 +200,23 @@ async def test_it_notes_who_answered_and_settles_once(kind: str, asked: Request)
 async def test_an_abandoned_answer_closes_its_upstream_at_once(kind: str, asked: Request, when: str) -> None:
     script = (head(), b"%x\r\n%b\r\n" % (len(SAID), SAID)) if when == "after the first event" else (head(),)
 
-    async with upstream(kind, after(5, *script)) as (world, vendor):
+    async with upstream(kind, after(60, *script)) as (world, vendor):
         run = world.run()
         async with aclosing(world.answer("m", asked, run)) as events:
             first = asyncio.ensure_future(anext(events))
-            _, waiting = await asyncio.wait([first], timeout=0.1)
-            since = time.monotonic()
-            if waiting:
+            if kind not in {*JOBS, "echo"}:  # these ask nobody
+                await vendor.asked()
+            await asyncio.wait([first], timeout=0.1)
+            if not first.done():
                 first.cancel()
                 await asyncio.wait([first])
         for visit in vendor.visits:
-            await asyncio.wait_for(visit.gone.wait(), 5)
-        seconds = time.monotonic() - since
+            await asyncio.wait_for(visit.gone.wait(), 30)
 
-    assert seconds < 2.0
     assert isinstance(world.ports.http, HttpClient)
     assert (world.ports.http.working, world.ports.http.resting) == (0, 0)
     assert all(attempt.outcome == "abandoned" for attempt in run.record.attempts)
-    assert len(run.record.attempts) == len(vendor.visits) or kind in JOBS  # these ask nobody
+    assert len(run.record.attempts) == len(vendor.visits) or kind in JOBS
 
 
 @every_model

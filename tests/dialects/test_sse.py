@@ -88,4 +88,4 @@ def test_a_long_event_in_small_pieces_takes_no_longer_than_its_length() -> None:
     frames = Frames()
     assert sum(len(frame) for piece in stream for frame in frames.feed(piece)) == 4_000_008
 
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 30  # typically a tenth of a second; quadratic work would take minutes

@@ -33,7 +33,7 @@ def ran(one: Node, *command: str) -> str:
         cwd=EXAMPLES,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
         env=clean_environment(OPENAI_BASE_URL=address, OPENAI_API_KEY=one.key, PYTHONDONTWRITEBYTECODE="1"),
     )

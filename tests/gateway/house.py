@@ -265,7 +265,7 @@ def chat(model: str = "echo", **more: Any) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "hello there"}], **more}
 
 
-async def until(truth: Callable[[], object], seconds: float = 20.0) -> None:
+async def until(truth: Callable[[], object], seconds: float = 30.0) -> None:
     """Returns as soon as `truth()` holds; fails after so many seconds."""
     async with asyncio.timeout(seconds):
         while not truth():  # noqa: ASYNC110  what it waits for happens elsewhere, and sets no event

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from time import monotonic
 from typing import Any
 
 import msgspec
@@ -12,7 +11,7 @@ from dirigent.core.events import folded
 from dirigent.dialects import DIALECTS
 from dirigent.dialects.dialect import Dialect
 from dirigent.gateway.endpoints import ANSWERED
-from tests.gateway.house import LEFT, chat, house, until
+from tests.gateway.house import ASKED, LEFT, chat, house, until
 from tests.net.providers import Visit, provider
 from tests.upstream import DONE, chunk, frames, head, streaming
 from tests.world import request
@@ -31,13 +30,10 @@ def piece(data: bytes) -> bytes:
 
 async def test_a_silent_stream_is_begun_and_kept_alive_until_it_speaks() -> None:
     async with house({"slow": {"type": "thinking", "seconds": 1.2}}, quiet=0.3) as node:
-        began = monotonic()
         heard = await node.open("POST", "/v1/chat/completions", chat("slow", stream=True))
-        waited = monotonic() - began
         body = await heard.read()
 
     assert heard.status == 200
-    assert waited < 1.2
     assert body.startswith(PING)
     assert b"first " in body
     assert body.endswith(DONE)
@@ -58,7 +54,7 @@ async def test_every_dialect_reads_its_own_stream_with_its_pings(kind: type[Dial
 
 
 async def test_a_stream_that_speaks_in_time_holds_no_ping() -> None:
-    async with house({"echo": {"type": "echo"}}, quiet=5) as node:
+    async with house({"echo": {"type": "echo"}}, quiet=60) as node:
         _, _, body = await node.raw("POST", "/v1/chat/completions", chat(stream=True))
 
     assert PING not in body
@@ -128,7 +124,7 @@ async def test_the_straight_way_pings_as_the_general_one_does() -> None:
             first = await node.raw("POST", "/v1/chat/completions", chat("far", stream=True))
             second = await node.raw("POST", "/v1/chat/completions", chat("far", stream=True))
 
-    assert first[2] == SAID
+    assert first[2].replace(PING, b"") == SAID
     assert second[2].replace(PING, b"") == SAID
     assert second[2].startswith(PING)
     assert len(vendor.visits) == 1
@@ -160,7 +156,7 @@ async def test_a_provider_that_fails_after_a_ping_on_the_straight_way_is_told_in
 async def test_a_caller_who_leaves_a_silent_stream_ends_it_at_once(quiet: float) -> None:
     async with house({"slow": {"type": "thinking", "seconds": 30}}, quiet=quiet) as node:
         asking = asyncio.ensure_future(node.open("POST", "/v1/chat/completions", chat("slow", stream=True)))
-        await asyncio.sleep(0.7)
+        await until(lambda: ASKED)
         if quiet:
             async with aclosing((await asking).chunks()) as pieces:
                 assert (await anext(pieces)).startswith(PING)

@@ -163,7 +163,7 @@ async def test_a_caller_who_leaves_a_sound_closes_its_provider_at_once() -> None
     async with served(speaking) as (node, asking, vendor):
         async with asking.audio.speech.with_streaming_response.create(model="far", voice="echo", input="hi") as answer:
             await anext(answer.iter_bytes(5))
-        await asyncio.wait_for(vendor.visits[0].gone.wait(), 5)
+        await asyncio.wait_for(vendor.visits[0].gone.wait(), 30)
         await until(lambda: node.noted)
 
     assert node.last.status == 499

@@ -21,7 +21,7 @@ from tests.parsed import ROOT
 
 __all__ = ["Answered", "Node", "clean_environment", "node"]
 
-_START = 60.0
+_START = 120.0
 
 
 class Answered:
@@ -115,7 +115,7 @@ class Node:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def until(self, truth: Callable[[], object], seconds: float = 30.0) -> None:
+    def until(self, truth: Callable[[], object], seconds: float = 60.0) -> None:
         """Returns as soon as `truth()` holds; fails, with the log, after `seconds`."""
         end = time.monotonic() + seconds
         while not truth():
@@ -126,7 +126,7 @@ class Node:
         """Ends it in order; returns its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(40)
+        return self.process.wait(90)
 
 
 def clean_environment(**more: str) -> dict[str, str]:
@@ -170,7 +170,7 @@ def node(
             process.send_signal(signal.SIGTERM)
             process.send_signal(signal.SIGTERM)  # the second one says that nobody waits for answers any more
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

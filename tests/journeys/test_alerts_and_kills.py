@@ -103,7 +103,7 @@ def told_by_the_other(other: Node, one: Hook, key: str, until: Callable[[], obje
     """What is told in the end, once the other has seen that the alert is over."""
     other.until(until, seconds)
     told(other, "keys", "revoke", key)
-    other.until(lambda: "resolved" in one.events(), 20)
+    other.until(lambda: "resolved" in one.events())
     return one.events()
 
 
@@ -112,11 +112,11 @@ def test_an_alert_is_told_once_although_the_node_that_found_it_is_killed(tmp_pat
         finder, other = two.finder, two.other
         told(other, "projects", "create", "sales")
         key = told(other, "keys", "issue", "--project", "sales", "--expires", "3d")["id"]
-        finder.until(lambda: one.came, 10)
+        finder.until(lambda: one.came)
         finder.until(lambda: _delivered(other))
 
         killed(finder)
-        events = told_by_the_other(other, one, key, lambda: two.on_duty(other), 20)
+        events = told_by_the_other(other, one, key, lambda: two.on_duty(other), 60)
 
         history = told(other, "alerts", "history")["alerts"]
 
@@ -134,7 +134,7 @@ def test_a_message_that_was_going_out_when_its_node_was_killed_is_known_by_its_n
         one.answers.clear()
         told(other, "projects", "create", "sales")
         key = told(other, "keys", "issue", "--project", "sales", "--expires", "3d")["id"]
-        finder.until(lambda: one.came, 10)
+        finder.until(lambda: one.came)
 
         killed(finder)
         one.answers.set()

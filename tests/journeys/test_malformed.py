@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,8 +13,8 @@ import pytest
 from tests.journeys.node import Answered, Node
 from tests.journeys.test_every_answer import assert_error_shape
 
-AT_MOST = 3.0
-"""Seconds to any refusal of a request that is there as a whole; they take milliseconds, the machine may be busy."""
+PATIENCE = 60.0
+"""Seconds after which a request that is there as a whole has certainly not been refused; it takes milliseconds."""
 HELLO = [{"role": "user", "content": "hello"}]
 GOOD: dict[str, Any] = {"model": "auto", "messages": HELLO}
 MESSAGES: list[Any] = [
@@ -96,25 +95,19 @@ RAW: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_a_malformed_body_is_refused_in_the_shape_of_openai(echo_node: Node, name: str) -> None:
-    began = time.monotonic()
-
     answer = echo_node.call("POST", "/v1/chat/completions", CORPUS[name])
 
     assert 400 <= answer.status < 500, answer.body
-    assert time.monotonic() - began < AT_MOST
     assert answer.headers["x-request-id"]
     assert_error_shape(answer)
 
 
 @pytest.mark.parametrize("name", RAW)
 def test_bytes_that_are_no_request_are_refused_in_the_shape_of_openai(echo_node: Node, name: str) -> None:
-    began = time.monotonic()
-
     answer = said(echo_node, RAW[name])
 
     assert answer is not None
     assert 400 <= answer.status < 500, answer.body
-    assert time.monotonic() - began < AT_MOST
     assert answer.headers["x-request-id"]
     assert answer.headers["x-dirigent-run"]
     assert_error_shape(answer)
@@ -223,7 +216,7 @@ def request(key: str, body: bytes) -> bytes:
     return f"{head}\r\nconnection: close\r\n\r\n".encode() + body
 
 
-def said(one: Node, data: bytes, patience: float = AT_MOST) -> Answered | None:
+def said(one: Node, data: bytes, patience: float = PATIENCE) -> Answered | None:
     """The first answer to these raw bytes; None where none came within `patience`."""
     with socket.create_connection(("127.0.0.1", one.port), timeout=patience) as caller:
         heard = b""

@@ -47,7 +47,7 @@ def told(office: Node, *words: str) -> Any:
 
 def question(office: Node) -> Any:
     """The question that somebody has to answer, once there is one."""
-    for _ in range(200):
+    for _ in range(600):
         if waiting := told(office, "approvals", "list")["approvals"]:
             return waiting[0]
         time.sleep(0.05)
@@ -64,7 +64,7 @@ def test_a_caller_gets_what_a_reviewer_has_made_of_the_proposal(office: Node) ->
         asked = question(office)
         shown = told(office, "approvals", "show", asked["id"])
         decided = told(office, "approvals", "decide", asked["id"], "--decision", "edit", "--answer", '"A dear offer"')
-        completion = answer.result(20)
+        completion = answer.result(60)
     trace = told(office, "runs", "show", asked["run"])
     late = ran("approvals", "decide", asked["id"], "--decision", "reject", "--reason", "no", "--data", office.data)
 

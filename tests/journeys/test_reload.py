@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,16 +89,6 @@ def test_a_saved_change_takes_over_by_itself(one: Node) -> None:
     assert f"revision {revision} takes over" in one.log
 
 
-def test_a_change_is_taken_over_within_a_second(one: Node) -> None:
-    seconds = []
-    for place in range(4):
-        began = time.monotonic()
-        one.take_over(NEW if place % 2 == 0 else OLD)
-        seconds.append(time.monotonic() - began)
-
-    assert min(seconds) <= 3.0  # the least of four, because the machine may be busy with other things
-
-
 def test_a_bad_file_is_refused_with_every_fault_at_once_and_the_old_catalog_stays(data: Path) -> None:
     with node(data, OLD) as one:
         revision = one.revision
@@ -147,18 +138,31 @@ def test_a_file_that_is_gone_for_a_while_is_missed_and_welcomed_back(one: Node) 
 
 def test_a_file_that_is_still_being_written_is_not_taken_by_half(one: Node) -> None:
     first, second = "models:\n  auto: {type: echo, says: half}\n", "  extra: {type: echo}\n"
-    before = one.log.count("takes over")
-    with one.config.open("w", encoding="utf-8") as file:
-        for line in (first, *[f"  m{place}: {{type: echo}}\n" for place in range(8)], second):
-            file.write(line)
-            file.flush()
-            time.sleep(0.1)
-    one.until(lambda: one.log.count("takes over") > before)
+    lines = (first, *[f"  m{place}: {{type: echo}}\n" for place in range(16)], second)
+    while True:
+        before = one.log.count("takes over")
+        longest = write_slowly(one.config, lines)
+        one.until(lambda before=before: one.log.count("takes over") > before)  # type: ignore[misc]
+        if longest < 0.2:
+            break
+        one.take_over(OLD)  # the machine was too busy: who pauses for so long has come to an end, as far as a node sees
 
     names = [model["id"] for model in one.call("GET", "/v1/models").json["data"]]
 
     assert one.log.count("takes over") == before + 1
     assert names[-1] == "extra"
+
+
+def write_slowly(path: Path, lines: Iterable[str]) -> float:
+    """Writes line by line; returns the longest pause between two of them in seconds."""
+    times = []
+    with path.open("w", encoding="utf-8") as file:
+        for line in lines:
+            file.write(line)
+            file.flush()
+            times.append(time.monotonic())
+            time.sleep(0.05)
+    return max(later - earlier for earlier, later in pairwise(times))
 
 
 def test_a_hup_reads_the_file_and_rotated_credentials_again_at_once(data: Path) -> None:
@@ -196,14 +200,27 @@ async def test_no_request_is_lost_while_the_configuration_changes_under_load(dat
 
             callers = [asyncio.create_task(caller()) for _ in range(20)]
             for config in (NEW, BAD, OLD, NEW):
-                one.write(config)
-                await asyncio.sleep(0.8)
+                await more(heard)
+                if config == BAD:
+                    one.write(BAD)
+                    await asyncio.to_thread(one.until, lambda: "is refused" in one.log)
+                else:
+                    await asyncio.to_thread(one.take_over, config)
+            await more(heard)
             stop.set()
             await asyncio.gather(*callers)
 
     assert set(heard) == {"old", "new"}
     assert heard[-1] == "new"
     assert "is refused" in one.log
+
+
+async def more(heard: list[str]) -> None:
+    """Returns once each of the callers has been answered several times more."""
+    enough = len(heard) + 100
+    async with asyncio.timeout(60):
+        while len(heard) < enough:  # noqa: ASYNC110  counting is all that can be waited for
+            await asyncio.sleep(0.01)
 
 
 async def test_a_stream_ends_on_the_catalog_with_which_it_began(one: Node) -> None:

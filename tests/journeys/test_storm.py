@@ -53,7 +53,7 @@ def by_form(streamed: list[bytes], whole: list[bytes], *, cut: bool) -> Manner:
 BEGUN, HALF = [head()], [LENGTH, BODY[:40]]
 SILENT: dict[str, Manner] = {
     "killed before the head": by_form([], [], cut=True),
-    "stalled before the head": after(20),
+    "stalled before the head": after(60),
     "rate-limited": refusing(429, {"error": {"message": "slow down"}}, retry_after="20"),
     "overloaded": refusing(529, b"<html>no</html>", "text/html"),
     "failing": refusing(500, {"error": {"message": "no"}}),
@@ -164,7 +164,7 @@ async def asked(one: Node, model: str, *, stream: bool) -> Heard:
     reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
     writer.write(f"{lines}content-length: {len(body)}\r\n\r\n".encode() + body)
     try:
-        return Heard(await asyncio.wait_for(reader.read(), 20))
+        return Heard(await asyncio.wait_for(reader.read(), 30))
     finally:
         writer.close()
 
@@ -222,19 +222,13 @@ async def test_whatever_fails_a_backup_steps_in_before_the_first_word_and_never_
 
         async def asking(name: str, kind: str, *, stream: bool) -> Heard:
             async with places:
-                heard = await asked(one, f"{kind}-{name}", stream=stream)
-            if heard.status != 504 or name not in SPOKEN_NAMES or not stream:
-                return heard
-            slow.append(name)  # the machine was too busy for the wait: nobody has spoken, so it may be asked again
-            await asyncio.sleep(2)
-            return await asked(one, f"{kind}-{name}", stream=stream)
+                return await asked(one, f"{kind}-{name}", stream=stream)
 
         heard: list[Heard] = []
-        slow: list[str] = []
         for _ in range(2):  # the second time there are connections that wait
             heard += await asyncio.gather(*(asking(name, kind, stream=stream) for name, kind, stream in cases))
         notes = one.data / "logs" / "served.jsonl"
-        await asyncio.to_thread(one.until, lambda: notes.read_text().count("\n") >= len(heard) + len(slow))
+        await asyncio.to_thread(one.until, lambda: notes.read_text().count("\n") >= len(heard))
         shown = (await asyncio.to_thread(one.call, "GET", "/api/v1/models")).json["models"]
         runs = {json.loads(note)["run"] for note in notes.read_text().splitlines()}
 
@@ -244,9 +238,10 @@ async def test_whatever_fails_a_backup_steps_in_before_the_first_word_and_never_
         if (wrongs := fault_of(answer, name, kind, stream=stream))
     )
     assert wrong == {}
-    assert len(heard) + len(slow) == len(runs) > 700
+    assert len(heard) == len(runs) > 700
     assert {each["standing"]["in_flight"] for each in shown} == {0}
-    assert sum("from the first" in answer.text for answer in heard if answer.status == 200) > len(SPOKEN_NAMES)
+    assert sum("from the first" in answer.text for answer in heard if answer.status == 200) > 3 * len(SPOKEN_NAMES)
+    assert any((answer.status, answer.headers.get("retry-after")) == (429, "20") for answer in heard)
 
 
 def fault_of(heard: Heard, name: str, kind: str, *, stream: bool) -> str:
@@ -255,9 +250,11 @@ def fault_of(heard: Heard, name: str, kind: str, *, stream: bool) -> str:
     if not spoken and kind != ALONE:
         return "" if heard.says("from the backup") else f"{heard.status} {heard.body[:200]!r}"
     if not spoken:
-        return fault_of_error(heard, limited=name == "rate-limited")
+        return fault_of_error(heard)
     if kind != ALONE and heard.says("from the backup"):
         return ""  # on a busy machine the first may be too slow for its waits, and then nobody has heard it
+    if kind == ALONE and heard.status >= 400:  # or its fault may be here together with its first word
+        return fault_of_error(heard)
     if heard.status != 200 or not heard.text.startswith("from the first ") or "backup" in heard.text:
         return f"{heard.status} {heard.body[:200]!r}"
     errors = [frame for frame in heard.frames if frame != "[DONE]" and "error" in frame]
@@ -266,40 +263,38 @@ def fault_of(heard: Heard, name: str, kind: str, *, stream: bool) -> str:
     return "" if errors[0]["error"]["message"] else "an error without words"
 
 
-def fault_of_error(heard: Heard, *, limited: bool) -> str:
+def fault_of_error(heard: Heard) -> str:
     """What is wrong with a refusal: it has one error in OpenAI's shape, and says when to come again where told."""
     if heard.status < 400 or set(json.loads(heard.body)) != {"error"}:
         return f"{heard.status} {heard.body[:200]!r}"
     error = json.loads(heard.body)["error"]
     if not (error["message"] and error["type"] and error["code"]):
         return f"{error}"
-    if limited and (heard.status, heard.headers.get("retry-after")) != (429, "20"):
+    if heard.status == 429 and heard.headers.get("retry-after") != "20":
         return f"{heard.status} {heard.headers}"
     return ""
 
 
-@pytest.mark.parametrize("moment", [0.05, 0.25], ids=["while one is silent", "while two are"])
+@pytest.mark.parametrize("many", [1, 2], ids=["while one is silent", "while two are"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_a_caller_who_leaves_closes_every_upstream_that_was_opened_for_it(
-    data: Path, moment: float, *, stream: bool
+    data: Path, many: int, *, stream: bool
 ) -> None:
-    async with provider(after(20)) as first, provider(after(20)) as second:
+    async with provider(after(60)) as first, provider(after(60)) as second:
         ports = {"first": first.origin.port, "second": second.origin.port}
         at = {name: {"type": "compatible", "base_url": f"http://127.0.0.1:{port}/v1"} for name, port in ports.items()}
         models: dict[str, Any] = {name: {"type": "deployment", "provider": name, "name": "m"} for name in at}
-        models["auto"] = {"type": "router", "candidates": [*at], "hedge": {"after": 0.15}}
+        models["auto"] = {"type": "router", "candidates": [*at], "hedge": {"after": 0.15 if many == 2 else 60}}
         with node(data, json.dumps({"providers": at, "models": models})) as one:
             asking = asyncio.ensure_future(asked(one, "auto", stream=stream))
-            async with asyncio.timeout(15):
-                while not first.visits:  # noqa: ASYNC110  counting is all that can be waited for
-                    await asyncio.sleep(0.005)
-            await asyncio.sleep(moment)
+            for vendor in [first, second][:many]:
+                await vendor.asked()
             asking.cancel()
             visits = [*first.visits, *second.visits]
             for visit in visits:
-                await asyncio.wait_for(visit.gone.wait(), 10)
+                await asyncio.wait_for(visit.gone.wait(), 30)
 
-    assert len(visits) == (1 if moment < 0.15 else 2)
+    assert len(visits) == many
 
 
 TURN = {"role": "user", "content": "hello"}
@@ -317,7 +312,7 @@ WINDOWS: dict[str, list[bytes]] = {
 
 @pytest.mark.parametrize("window", WINDOWS)
 async def test_whatever_a_caller_speaks_its_leaving_closes_the_upstream(data: Path, window: str) -> None:
-    async with provider(after(20, *WINDOWS[window])) as vendor:
+    async with provider(after(60, *WINDOWS[window])) as vendor:
         at = {"vendor": {"type": "compatible", "base_url": f"http://127.0.0.1:{vendor.origin.port}/v1"}}
         models = {"far": {"type": "deployment", "provider": "vendor", "name": "m"}}
         auto = {"type": "router", "candidates": ["far"]}
@@ -326,12 +321,12 @@ async def test_whatever_a_caller_speaks_its_leaving_closes_the_upstream(data: Pa
                 for stream in (True, False):
                     visits = len(vendor.visits)
                     writer = await calling(one, path, {**fields, "stream": stream})
-                    async with asyncio.timeout(15):
+                    async with asyncio.timeout(30):
                         while len(vendor.visits) == visits:  # noqa: ASYNC110  counting is all that can be waited for
                             await asyncio.sleep(0.005)
                     await asyncio.sleep(0.1)
                     writer.transport.abort()
-                    await asyncio.wait_for(vendor.visits[-1].gone.wait(), 10)
+                    await asyncio.wait_for(vendor.visits[-1].gone.wait(), 30)
             notes = one.data / "logs" / "served.jsonl"
             left = 2 * len(ASKED)
             await asyncio.to_thread(one.until, lambda: notes.read_text().count('"code":"caller_gone"') == left)

@@ -86,7 +86,7 @@ async def test_an_explanation_tells_everything_that_the_decision_rests_on(one: N
         ("tiny", "fallback 1"),
     ]
     assert explained["candidates"][0]["cost"].endswith(" USD")
-    assert 0 < explained["microseconds"] < 1_000_000
+    assert 0 < explained["microseconds"] < 60_000_000
 
 
 async def test_a_request_that_the_small_model_cannot_take_goes_to_the_one_that_can(one: Node) -> None:

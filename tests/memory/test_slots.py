@@ -95,7 +95,7 @@ async def test_who_leaves_the_queue_leaves_no_trace() -> None:
     await asyncio.wait([leaving])
     waiting = one.slots.waiting("m")
     one.free()
-    await asyncio.wait_for(staying, 10)
+    await asyncio.wait_for(staying, 30)
 
     assert waiting == 1
     assert one.slots.waiting("m") == 0
@@ -109,7 +109,7 @@ async def test_a_place_that_was_given_to_somebody_who_left_in_that_moment_goes_t
 
     one.free()
     leaving.cancel()  # before it has noticed that it had the place
-    await asyncio.wait_for(staying, 10)
+    await asyncio.wait_for(staying, 30)
 
     assert leaving.cancelled()
 
@@ -143,9 +143,9 @@ async def test_a_full_queue_makes_room_for_a_higher_priority() -> None:
     with pytest.raises(Busy):
         await late
     one.free()
-    await asyncio.wait_for(critical, 10)
+    await asyncio.wait_for(critical, 30)
     one.free()
-    await asyncio.wait_for(early, 10)
+    await asyncio.wait_for(early, 30)
 
 
 async def test_whose_time_is_over_is_refused_and_no_longer_waits() -> None:
@@ -167,9 +167,9 @@ async def test_more_places_are_given_at_once_when_there_are_more() -> None:
     await asyncio.sleep(0.01)
 
     one.places = 3
-    await asyncio.wait_for(one.take(), 10)
+    await asyncio.wait_for(one.take(), 30)
 
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 30)
 
 
 Step = tuple[str, Priority, int]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -186,33 +185,28 @@ async def test_a_caller_who_leaves_closes_the_upstream_at_once(window: str, way:
     stream = window != "in a whole answer"
     asked = streamed(way) if stream else single(way)
 
-    async with place(after(5, *WINDOWS[window])) as world:
+    async with place(after(60, *WINDOWS[window])) as world:
         run = world.run()
         reading = asyncio.ensure_future(world.events("m", asked, run))
-        await asyncio.sleep(0.1)
-        since = time.monotonic()
+        await world.vendor.asked()
+        await asyncio.sleep(0.05)
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
-        await asyncio.wait_for(world.vendor.visits[0].gone.wait(), 5)
-        seconds = time.monotonic() - since
+        await asyncio.wait_for(world.vendor.visits[0].gone.wait(), 30)
 
-    assert seconds < 2.0
     assert [attempt.outcome for attempt in run.record.attempts] == ["abandoned"]
     assert run.record.known_cost is None
     assert world.vitals.healthy("m")
 
 
 async def test_a_reader_who_stops_after_the_first_event_closes_the_upstream_at_once() -> None:
-    async with place(after(5, *WINDOWS["in the stream"])) as world:
+    async with place(after(60, *WINDOWS["in the stream"])) as world:
         run = world.run()
         async with aclosing(world.answer("m", request(stream=True), run)) as events:
             assert await anext(events) == TextDelta("Guten ")
-            since = time.monotonic()
-        await asyncio.wait_for(world.vendor.visits[0].gone.wait(), 5)
-        seconds = time.monotonic() - since
+        await asyncio.wait_for(world.vendor.visits[0].gone.wait(), 30)
 
-    assert seconds < 2.0
     assert [attempt.outcome for attempt in run.record.attempts] == ["abandoned"]
 
 
@@ -228,22 +222,18 @@ async def test_a_reader_who_stops_after_the_first_event_closes_the_upstream_at_o
     ],
 )
 async def test_each_wait_ends_in_words(waits: dict[str, float], script: tuple[bytes, ...], words: str) -> None:
-    async with place(after(5, *script), {"timeouts": waits}) as world:
-        began = time.monotonic()
+    async with place(after(60, *script), {"timeouts": waits}) as world:
         error = await failed(world, request(stream=True))
 
     assert isinstance(error, TimedOut)
     assert words in error.message
-    assert time.monotonic() - began < 10
 
 
 async def test_no_wait_is_longer_than_the_run_has_left() -> None:
-    async with place(after(5)) as world:
-        began = time.monotonic()
+    async with place(after(60)) as world:
         error = await failed(world, run=world.run(seconds=0.2))
 
     assert isinstance(error, TimedOut)
-    assert time.monotonic() - began < 10
 
 
 async def test_nobody_who_listens_is_unavailable() -> None:
@@ -614,10 +604,10 @@ async def test_an_answer_that_ends_early_is_paid_for_as_far_as_it_was_heard_and_
 
 async def test_who_leaves_before_the_first_word_pays_for_what_was_asked_and_who_leaves_a_queue_for_nothing() -> None:
     settings = {"price": {"input": 1, "output": 1}, "concurrency": 1}
-    async with place(after(5), settings) as world:
+    async with place(after(60), settings) as world:
         runs = [world.run(), world.run()]
         asking = [asyncio.ensure_future(world.events("m", "hello", run)) for run in runs]
-        await asyncio.sleep(0.1)
+        await world.vendor.asked()
         for one in reversed(asking):
             one.cancel()
         await asyncio.wait(asking)

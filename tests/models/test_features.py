@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import msgspec
 import pytest
@@ -247,9 +247,9 @@ def test_a_hostile_text_takes_no_longer_than_another() -> None:
         "{ ",
         "\t",
     ):
-        began = perf_counter()
+        began = process_time()
         of(piece * 20_000)
-        assert perf_counter() - began < 2, piece
+        assert process_time() - began < 30, piece  # linear work takes hundredths of a second, quadratic takes minutes
 
 
 def test_every_feature_says_what_it_is() -> None:

@@ -170,10 +170,9 @@ async def test_an_answer_without_usage_is_booked_at_no_less_than_it_can_have_cos
 
 
 async def test_a_whole_answer_that_is_left_is_presumed_to_be_spent() -> None:
-    async with funded(after(5)) as world:
+    async with funded(after(60)) as world:
         asking = asyncio.create_task(world.collect("m", request(max_output=90)))
-        while not world.vendor.visits or not world.vendor.visits[0].bodies:  # noqa: ASYNC110  the vendor sets no event
-            await asyncio.sleep(0.005)
+        await world.vendor.asked()
         asking.cancel()
         await asyncio.wait({asking})
 

@@ -14,6 +14,7 @@ from dirigent.core.events import TextDelta
 from dirigent.core.run import Run
 from dirigent.net import HttpClient
 from tests.models.scripts import FAILED, SAID, one_after_the_other, scripted, slow, told
+from tests.net.providers import Visit
 from tests.upstream import DONE, after, chunk, frames, head, streaming
 from tests.world import World, request, until_it_fails
 
@@ -51,11 +52,11 @@ async def test_a_slow_one_gets_company_and_is_closed_at_once_when_the_other_spea
 ) -> None:
     second = streaming(WHOLE) if stream else one_after_the_other(told())
     async with scripted(
-        hedged("a", "b"), {"a": {"price": {"input": 1, "output": 1}}}, a=after(5, *silence), b=second
+        hedged("a", "b"), {"a": {"price": {"input": 1, "output": 1}}}, a=after(60, *silence), b=second
     ) as world:
         run = world.run()
         response = await world.collect("auto", request(stream=stream), run)
-        await asyncio.wait_for(world.vendors["a"].visits[0].gone.wait(), 4)
+        await asyncio.wait_for(world.vendors["a"].visits[0].gone.wait(), 30)
 
     assert response.text == "Guten Tag"
     assert run.record.deployment == "b"
@@ -66,10 +67,22 @@ async def test_a_slow_one_gets_company_and_is_closed_at_once_when_the_other_spea
 
 
 async def test_the_first_may_still_be_the_first_and_then_the_second_is_closed() -> None:
-    async with scripted(hedged("a", "b"), a=slow(0.3, "from a"), b=after(5)) as world:
+    asked = asyncio.Event()
+
+    async def first(visit: Visit) -> None:
+        await visit.request()
+        await asked.wait()
+        visit.say(told("from a"))
+
+    async def second(visit: Visit) -> None:
+        await visit.request()
+        asked.set()
+        await visit.until_gone()
+
+    async with scripted(hedged("a", "b"), a=first, b=second) as world:
         run = world.run()
         response = await world.collect("auto", "hello", run)
-        await asyncio.wait_for(world.vendors["b"].visits[0].gone.wait(), 4)
+        await asyncio.wait_for(world.vendors["b"].visits[0].gone.wait(), 30)
 
     assert response.text == "from a"
     assert run.record.deployment == "a"
@@ -78,7 +91,7 @@ async def test_the_first_may_still_be_the_first_and_then_the_second_is_closed() 
 
 async def test_who_fails_while_the_other_is_silent_is_made_up_for_by_the_next() -> None:
     manners: dict[str, Any] = {
-        "a": after(5),
+        "a": after(60),
         "b": one_after_the_other(FAILED),
         "c": one_after_the_other(told("from c")),
     }
@@ -94,7 +107,7 @@ async def test_who_fails_at_once_is_followed_at_once() -> None:
     async with scripted(
         hedged("a", "b", seconds=60), a=one_after_the_other(FAILED), b=one_after_the_other(told("from b"))
     ) as world:
-        response = await asyncio.wait_for(world.collect("auto"), 5)
+        response = await asyncio.wait_for(world.collect("auto"), 30)
 
     assert response.text == "from b"
 
@@ -111,7 +124,7 @@ async def test_where_all_fail_the_error_names_each() -> None:
 
 
 async def test_a_fault_of_the_request_ends_the_race() -> None:
-    async with scripted(hedged("a", "b"), a=after(5), b=one_after_the_other(told("bad", 400))) as world:
+    async with scripted(hedged("a", "b"), a=after(60), b=one_after_the_other(told("bad", 400))) as world:
         run = world.run()
         _, error = await until_it_fails(world.answer("auto", "hello", run))
 
@@ -121,7 +134,7 @@ async def test_a_fault_of_the_request_ends_the_race() -> None:
 
 
 async def test_after_the_first_event_no_other_is_asked() -> None:
-    async with scripted(hedged("a", "b"), a=after(0.5, head(), piece(SAID)), b=streaming(WHOLE)) as world:
+    async with scripted(hedged("a", "b", seconds=0.5), a=after(1, head(), piece(SAID)), b=streaming(WHOLE)) as world:
         heard, _ = await until_it_fails(world.answer("auto", request(stream=True)))
 
     assert heard == [TextDelta("Guten Tag")]
@@ -133,7 +146,7 @@ async def test_after_the_first_event_no_other_is_asked() -> None:
 async def test_who_leaves_in_any_moment_closes_all_that_was_opened_and_settles_each_once(
     moment: float, second: tuple[bytes, ...]
 ) -> None:
-    async with scripted(hedged("a", "b"), a=after(5), b=after(5, *second)) as world:
+    async with scripted(hedged("a", "b"), a=after(60), b=after(60, *second)) as world:
         run = world.run()
         asking = asyncio.ensure_future(world.events("auto", request(stream=True), run))
         await asyncio.sleep(moment)
@@ -141,7 +154,7 @@ async def test_who_leaves_in_any_moment_closes_all_that_was_opened_and_settles_e
         await asyncio.wait([asking])
         visits = [visit for vendor in world.vendors.values() for visit in vendor.visits]
         for visit in visits:
-            await asyncio.wait_for(visit.gone.wait(), 4)
+            await asyncio.wait_for(visit.gone.wait(), 30)
 
     assert asking.cancelled()
     assert all(count == 1 for count in outcomes(run).values())
@@ -152,12 +165,12 @@ async def test_who_leaves_in_any_moment_closes_all_that_was_opened_and_settles_e
 
 
 async def test_who_leaves_after_the_race_closes_the_winner() -> None:
-    async with scripted(hedged("a", "b"), a=after(5), b=after(5, head(), piece(SAID))) as world:
+    async with scripted(hedged("a", "b"), a=after(60), b=after(60, head(), piece(SAID))) as world:
         run = world.run()
         async with aclosing(world.answer("auto", request(stream=True), run)) as events:
             first = await anext(events)
         for vendor in world.vendors.values():
-            await asyncio.wait_for(vendor.visits[0].gone.wait(), 4)
+            await asyncio.wait_for(vendor.visits[0].gone.wait(), 30)
 
     assert first == TextDelta("Guten Tag")
     assert outcomes(run) == {("a", "abandoned"): 1, ("b", "abandoned"): 1}
@@ -174,7 +187,8 @@ async def test_when_both_speak_in_the_same_moment_one_is_heard_and_each_is_settl
         answered = [attempt.model for attempt in run.record.attempts if attempt.outcome == "answered"]
         assert answered == [{"one": "a", "two": "b"}[text]]
         assert run.record.deployment == answered[0]
-        assert len(run.record.attempts) == 2
+        assert all(count == 1 for count in outcomes(run).values())
+    assert any(len(run.record.attempts) == 2 for run in runs)
     assert world.in_flight == 0
 
 

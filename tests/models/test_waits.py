@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -35,17 +34,17 @@ def dripping(*first: bytes) -> Manner:
 
 
 BEFORE: dict[str, tuple[dict[str, float], Manner, bool, str]] = {
-    "no head": ({"first_byte": 0.1}, after(5), True, "did not begin"),
-    "no head of a whole answer": ({"first_byte": 0.1}, after(5), False, "did not begin"),
-    "silent after the head": ({"idle": 0.1}, after(5, head()), True, "fell silent"),
-    "silent within a whole answer": ({"idle": 0.1}, after(5, BEGUN), False, "fell silent"),
-    "talkative without a word": ({"total": 0.3, "idle": 0.2}, dripping(head()), True, "not complete"),
-    "no head in all the time": ({"total": 0.1}, after(5), True, "not complete"),
+    "no head": ({"first_byte": 0.1}, after(60), True, "did not begin"),
+    "no head of a whole answer": ({"first_byte": 0.1}, after(60), False, "did not begin"),
+    "silent after the head": ({"idle": 0.1}, after(60, head()), True, "fell silent"),
+    "silent within a whole answer": ({"idle": 0.1}, after(60, BEGUN), False, "fell silent"),
+    "talkative without a word": ({"total": 0.9, "idle": 0.6}, dripping(head()), True, "not complete"),
+    "no head in all the time": ({"total": 0.1}, after(60), True, "not complete"),
 }
 """The settings, what the provider does, whether a stream is asked for, and the words of the error."""
 AFTER: dict[str, tuple[dict[str, float], Manner, str]] = {
-    "silent": ({"idle": 0.1}, after(5, head(), PIECE), "fell silent"),
-    "endless": ({"total": 0.3, "idle": 0.2}, dripping(head(), PIECE), "not complete"),
+    "silent": ({"idle": 0.1}, after(60, head(), PIECE), "fell silent"),
+    "endless": ({"total": 0.9, "idle": 0.6}, dripping(head(), PIECE), "not complete"),
 }
 
 
@@ -58,16 +57,13 @@ async def test_a_wait_that_runs_out_before_the_first_event_is_an_error_by_name_a
     settings = {"a": {"timeouts": waits, "retries": 0}}
 
     async with scripted(models, settings, a=manner, b=one_after_the_other(told("from b"))) as world:
-        began = time.monotonic()
         heard, error = await until_it_fails(world.answer("a", request(stream=stream)))
         response = await world.collect("auto", request(stream=stream))
-        seconds = time.monotonic() - began
 
     assert heard == []
     assert isinstance(error, TimedOut)
     assert words in error.message
     assert response.text == "from b"
-    assert seconds < 4
     assert world.in_flight == 0
 
 
@@ -92,7 +88,7 @@ async def test_a_wait_that_runs_out_after_the_first_event_ends_the_answer_by_nam
 async def test_a_connection_that_does_not_come_about_in_time_is_an_error_by_name_and_a_fallback_behind_a_router() -> (
     None
 ):
-    async with scripted(a=after(5), b=one_after_the_other(told("from b"))) as there:
+    async with scripted(a=after(60), b=one_after_the_other(told("from b"))) as there:
         deaf, well = (there.vendors[name].origin.port for name in "ab")
         at: dict[str, Any] = {
             "deaf": {"type": "compatible", "base_url": f"https://127.0.0.1:{deaf}"},  # it will never shake hands
@@ -101,11 +97,8 @@ async def test_a_connection_that_does_not_come_about_in_time_is_an_error_by_name
         one = {"type": "deployment", "provider": "deaf", "name": "x", "retries": 0, "timeouts": {"connect": 0.2}}
         two = {"type": "deployment", "provider": "well", "name": "x"}
         world = World({"a": one, "b": two, "auto": {"type": "router", "candidates": ["a", "b"]}}, at)
-        began = time.monotonic()
         _, error = await until_it_fails(world.answer("a"))
         response = await world.collect("auto")
-        seconds = time.monotonic() - began
 
     assert isinstance(error, TimedOut)
     assert response.text == "from b"
-    assert seconds < 3

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 
 from dirigent.core.ports import HttpCall, Origin, Timeouts
 
-PATIENT = Timeouts(connect=2, first_byte=5, idle=5, total=10)
+PATIENT = Timeouts(connect=60, first_byte=60, idle=60, total=120)
+"""Longer than any test waits for what is to happen by itself."""
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
 
@@ -56,6 +57,12 @@ class Provider:
 
     def call(self, path: str = "/", *, body: bytes = b"", method: str = "POST", **headers: str) -> HttpCall:
         return HttpCall(self.origin, path, tuple(headers.items()), body, method)
+
+    async def asked(self) -> None:
+        """Returns once a request has been read whole; fails where none comes."""
+        async with asyncio.timeout(30):
+            while not any(visit.bodies for visit in self.visits):  # noqa: ASYNC110  a manner of any kind reads it
+                await asyncio.sleep(0.005)
 
 
 @asynccontextmanager

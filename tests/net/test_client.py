@@ -162,7 +162,7 @@ async def test_an_answer_that_is_not_http_is_a_bad_answer_that_names_the_peer(se
     async with provider(answering(sent)) as vendor:
         with pytest.raises(BadAnswer, match=f"127.0.0.1:{vendor.origin.port}"):
             await client.open(vendor.call(authorization="Bearer secret"), PATIENT)
-        await asyncio.wait_for(vendor.visits[0].gone.wait(), 10)
+        await asyncio.wait_for(vendor.visits[0].gone.wait(), 30)
 
         assert (client.resting, client.working) == (0, 0)
 
@@ -247,7 +247,7 @@ async def test_an_idle_connection_grows_old_and_is_closed() -> None:
         await (await client.open(vendor.call(), PATIENT)).read()
         assert client.resting == 1
 
-        await asyncio.wait_for(vendor.visits[0].gone.wait(), 10)
+        await asyncio.wait_for(vendor.visits[0].gone.wait(), 30)
 
         assert client.resting == 0
 
@@ -309,7 +309,7 @@ async def test_words_that_nobody_asked_for_end_the_connection() -> None:
     client = HttpClient()
     async with provider(manner) as vendor:
         await (await client.open(vendor.call(), PATIENT)).read()
-        await asyncio.wait_for(vendor.visits[0].gone.wait(), 10)
+        await asyncio.wait_for(vendor.visits[0].gone.wait(), 30)
 
         assert client.resting == 0
 
@@ -331,24 +331,30 @@ async def test_a_name_that_nobody_knows_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sent", "words"),
+    ("sent", "waits", "words"),
     [
-        (b"", "did not begin to answer within 0.2 s"),
-        (b"HTTP/1.1 200 OK\r\nconte", "did not begin to answer within 0.2 s"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n", "did not begin to answer within 0.2 s"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", "fell silent in the middle of its answer for 0.2 s"),
+        (b"", {"first_byte": 0.2}, "did not begin to answer within 0.2 s"),
+        (b"HTTP/1.1 200 OK\r\nconte", {"first_byte": 0.2}, "did not begin to answer within 0.2 s"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", {"first_byte": 0.2}, "did not begin to answer within 0.2 s"),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf",
+            {"idle": 0.2},
+            "fell silent in the middle of its answer for 0.2 s",
+        ),
     ],
 )
-async def test_a_silent_provider_times_out_and_the_connection_is_closed(sent: bytes, words: str) -> None:
+async def test_a_silent_provider_times_out_and_the_connection_is_closed(
+    sent: bytes, waits: dict[str, float], words: str
+) -> None:
     loop = asyncio.get_running_loop()
     client = HttpClient()
     async with provider(answering(sent)) as vendor:
         started = loop.time()
         with pytest.raises(TimedOut, match=words):
-            await (await client.open(vendor.call(), Timeouts(first_byte=0.2, idle=0.2))).read()
+            await (await client.open(vendor.call(), Timeouts(**waits))).read()
 
-        assert 0.19 <= loop.time() - started < 5
-        await asyncio.wait_for(vendor.visits[0].gone.wait(), 0.1)
+        assert loop.time() - started >= 0.19
+        await asyncio.wait_for(vendor.visits[0].gone.wait(), 30)
         assert client.working == 0
 
 
@@ -363,10 +369,10 @@ async def test_an_answer_that_drips_for_ever_ends_with_the_whole_time() -> None:
     loop = asyncio.get_running_loop()
     async with provider(manner) as vendor:
         started = loop.time()
-        with pytest.raises(TimedOut, match=r"was not complete within 0\.3 s"):
-            await (await HttpClient().open(vendor.call(), Timeouts(total=0.3, idle=0.2))).read()
+        with pytest.raises(TimedOut, match=r"was not complete within 0\.9 s"):
+            await (await HttpClient().open(vendor.call(), Timeouts(total=0.9, idle=0.6))).read()
 
-        assert 0.29 <= loop.time() - started < 5
+        assert loop.time() - started >= 0.89
 
 
 async def test_a_slow_reader_holds_the_provider_back_and_is_not_taken_for_a_silent_one() -> None:
@@ -384,8 +390,8 @@ async def test_a_slow_reader_holds_the_provider_back_and_is_not_taken_for_a_sile
 
     client = HttpClient()
     async with provider(manner) as vendor:
-        answer = await client.open(vendor.call(), Timeouts(idle=0.2))
-        await asyncio.sleep(0.5)
+        answer = await client.open(vendor.call(), Timeouts(idle=0.5))
+        await asyncio.sleep(1)
         stuck_at = sent
         size = 0
         async with aclosing(answer.chunks()) as pieces:
@@ -408,7 +414,7 @@ async def test_a_whole_answer_that_outgrows_its_limit_is_refused() -> None:
         answer = await client.open(vendor.call(), PATIENT)
         with pytest.raises(BadAnswer, match="more than the 300000 bytes"):
             await answer.read(300_000)
-        await asyncio.wait_for(vendor.visits[0].gone.wait(), 10)
+        await asyncio.wait_for(vendor.visits[0].gone.wait(), 30)
 
 
 # --- any partition of the bytes gives the same answer -----------------------------------------------------------------

@@ -89,7 +89,7 @@ async def cancelled(database: Database, folder: Path, many: int) -> list[float]:
             assert await database.writing(partial(ordering.wake, run=run, entry=order))
             await until(partial(_longer, gone, number))
             delays.append(gone[number] - ordered)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 ended = [entry async for entry in engine.follow(run)][-1]
             assert isinstance(ended, Ended)
             assert ended.status == "cancelled"
@@ -114,7 +114,7 @@ def _longer(many: list[float], number: int) -> bool:
 
 
 async def until(truth: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not truth():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 

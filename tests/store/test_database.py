@@ -41,12 +41,12 @@ def test_a_reader_sees_one_picture_however_long_it_looks(database: Database) -> 
     def twice(connection: Connection) -> tuple[int, int]:
         first = count(connection)
         looked.set()
-        assert written.wait(10)
+        assert written.wait(60)
         return first, count(connection)
 
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(database.read, twice)
-        assert looked.wait(10)
+        assert looked.wait(60)
         database.write(count_on)
         written.set()
 
@@ -78,11 +78,11 @@ async def test_the_loop_goes_on_while_a_writer_waits(database: Database) -> None
     def hold(connection: Connection) -> int:
         number = count_on(connection)
         held.set()
-        assert free.wait(10)
+        assert free.wait(60)
         return number
 
     first = asyncio.create_task(database.writing(hold))
-    await asyncio.to_thread(held.wait, 10)
+    await asyncio.to_thread(held.wait, 60)
     second = asyncio.create_task(database.writing(count_on))
     turns = 0
     for _ in range(20):
@@ -98,17 +98,17 @@ async def test_what_was_begun_is_finished_even_where_nobody_waits_any_more(datab
 
     def slowly(connection: Connection) -> int:
         begun.set()
-        assert free.wait(10)
+        assert free.wait(60)
         return count_on(connection)
 
     writing = asyncio.create_task(database.writing(slowly))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
     free.set()
 
-    for _ in range(500):
+    for _ in range(6_000):
         if await database.reading(count) == 1:
             return
         await asyncio.sleep(0.01)
@@ -167,11 +167,11 @@ async def test_what_fails_once_nobody_waits_for_it_makes_no_noise(
 
     def work(_: object) -> None:
         begun.set()
-        go_on.wait(5)
+        go_on.wait(60)
         raise RuntimeError("nobody hears this")
 
     waiting = asyncio.create_task(database.writing(work))
-    await asyncio.to_thread(begun.wait, 5)
+    await asyncio.to_thread(begun.wait, 60)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

@@ -30,11 +30,11 @@ def points(database: Database, tenant: str = "acme") -> list[Checkpoint]:
 
 
 def until(true: Callable[[], bool]) -> None:
-    for _ in range(500):
+    for _ in range(3_000):
         if true():
             return
         time.sleep(0.02)
-    raise AssertionError("it did not come about within ten seconds")
+    raise AssertionError("it did not come about within a minute")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import msgspec
 import pytest
@@ -114,9 +114,9 @@ def test_an_unknown_address_takes_as_long_as_a_wrong_password(settled: Database)
     def fastest(email: str) -> float:
         times = []
         for _ in range(4):
-            begun = perf_counter()
+            begun = process_time()
             settled.read(lambda found: verify_password(found, "acme", email, "wrong"))
-            times.append(perf_counter() - begun)
+            times.append(process_time() - begun)
         return min(times)
 
     fastest("warm-up@example.com")

@@ -397,7 +397,7 @@ def rows_of(database: Database, table: str) -> int:
     return int(database.read(lambda connection: connection.exec_driver_sql(count).scalar()) or 0)
 
 
-def test_what_is_observed_is_found_within_two_seconds(database: Database, tmp_path: Path) -> None:
+def test_what_is_observed_is_found(database: Database, tmp_path: Path) -> None:
     records = Records(database, tmp_path / "spool")
     records.start()
 

@@ -33,7 +33,7 @@ class Collector:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def until(self, many: int, seconds: float = 15.0) -> list[Span]:
+    def until(self, many: int, seconds: float = 60.0) -> list[Span]:
         """The spans, once there are so many."""
         end = time.monotonic() + seconds
         while len(self.spans) < many:

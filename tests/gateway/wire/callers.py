@@ -22,11 +22,11 @@ class Caller:
 
     async def all(self) -> bytes:
         """Everything until the server closes."""
-        return await asyncio.wait_for(self.reader.read(), 10)
+        return await asyncio.wait_for(self.reader.read(), 30)
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         """One answer: status, headers and body, the chunks joined."""
-        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)).decode("latin-1")
+        head = (await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)).decode("latin-1")
         first, *lines = head.rstrip("\r\n").split("\r\n")
         headers = dict(line.split(": ", 1) for line in lines)
         status = int(first.split(" ")[1])
@@ -84,7 +84,7 @@ async def echo(exchange: Exchange) -> None:
     exchange.respond(200, (), words + fields + b" " + exchange.body)
 
 
-async def until(truth: object, seconds: float = 0.1) -> None:
+async def until(truth: object, seconds: float = 30) -> None:
     """Waits until `truth()` holds; fails after `seconds`."""
     assert callable(truth)
     loop = asyncio.get_running_loop()

@@ -62,11 +62,11 @@ async def test_a_streamed_answer_arrives_piece_by_piece_in_chunks() -> None:
     async with stage(handler) as server:
         caller = await server.caller()
         caller.send(GET % b"")
-        first = await asyncio.wait_for(caller.reader.readuntil(b"data: 1\n\n\r\n"), 10)
+        first = await asyncio.wait_for(caller.reader.readuntil(b"data: 1\n\n\r\n"), 30)
         go_on.set()
-        rest = await asyncio.wait_for(caller.reader.readuntil(b"0\r\n\r\n"), 10)
+        rest = await asyncio.wait_for(caller.reader.readuntil(b"0\r\n\r\n"), 30)
         caller.send(GET % b"again")
-        again = await asyncio.wait_for(caller.reader.readuntil(b"0\r\n\r\n"), 10)
+        again = await asyncio.wait_for(caller.reader.readuntil(b"0\r\n\r\n"), 30)
 
     assert b"\r\ntransfer-encoding: chunked\r\n" in first
     assert first.endswith(b"\r\n\r\n9\r\ndata: 1\n\n\r\n")
@@ -150,16 +150,17 @@ async def test_a_refusal_waits_its_turn_behind_the_requests_before_it() -> None:
 
 
 async def test_more_requests_than_anybody_needs_end_the_connection() -> None:
-    release = asyncio.Event()
+    running, release = asyncio.Event(), asyncio.Event()
 
     async def handler(exchange: Exchange) -> None:
+        running.set()
         await release.wait()
         exchange.respond(200)
 
     async with stage(handler, Limits(pipeline=1, linger=0.05)) as server:
         caller = await server.caller()
         caller.send(GET % b"x" * 40)
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(running.wait(), 30)
         release.set()
         answer = await caller.all()
 
@@ -258,9 +259,10 @@ async def test_a_caller_who_reads_slowly_slows_the_writer_down() -> None:
 
 
 async def test_a_draining_server_lets_answers_finish_and_takes_no_more() -> None:
-    release = asyncio.Event()
+    running, release = asyncio.Event(), asyncio.Event()
 
     async def handler(exchange: Exchange) -> None:
+        running.set()
         await release.wait()
         exchange.respond(200, (), b"done")
 
@@ -268,9 +270,9 @@ async def test_a_draining_server_lets_answers_finish_and_takes_no_more() -> None
         idle, busy = await server.caller(), await server.caller()
         busy.send(GET % b"")
         await until(lambda: server.server.connections == 2)
-        await asyncio.sleep(0.01)
+        await asyncio.wait_for(running.wait(), 30)
 
-        draining = asyncio.ensure_future(server.server.drain(2))
+        draining = asyncio.ensure_future(server.server.drain(30))
         assert await idle.all() == b""
         with pytest.raises(OSError):  # noqa: PT011  the words are the system's
             await asyncio.open_connection("127.0.0.1", server.port)
@@ -284,9 +286,10 @@ async def test_a_draining_server_lets_answers_finish_and_takes_no_more() -> None
 
 
 async def test_a_draining_server_cuts_what_does_not_end_in_time() -> None:
-    ended: list[str] = []
+    running, ended = asyncio.Event(), []
 
     async def handler(_exchange: Exchange) -> None:
+        running.set()
         try:
             await asyncio.sleep(60)
         finally:
@@ -295,7 +298,7 @@ async def test_a_draining_server_cuts_what_does_not_end_in_time() -> None:
     async with stage(handler) as server:
         caller = await server.caller()
         caller.send(GET % b"")
-        await asyncio.sleep(0.02)
+        await asyncio.wait_for(running.wait(), 30)
 
         assert await server.server.drain(0.05) is False
 

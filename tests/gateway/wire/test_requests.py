@@ -166,7 +166,7 @@ async def test_a_caller_who_expects_100_continue_is_told_to_go_on() -> None:
     async with stage(echo) as server:
         caller = await server.caller()
         caller.send(b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
-        interim = await asyncio.wait_for(caller.reader.readuntil(b"\r\n\r\n"), 10)
+        interim = await asyncio.wait_for(caller.reader.readuntil(b"\r\n\r\n"), 30)
         caller.send(b"hi")
 
         status, _, body = await caller.answer()
