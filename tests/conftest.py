@@ -1,7 +1,8 @@
-"""What holds for every test: Hypothesis plays the same examples in `make test`, and new ones in `make prove`."""
+"""What holds for every test: Hypothesis plays a few examples, always the same, in `make test`; many in `make prove`."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +12,11 @@ from dirigent.store import Database, upgrade
 from tests.postgres import a_database, a_server
 
 # A deadline would measure the machine; a random failure would belong to whoever pushed last, not to whoever caused it.
-settings.register_profile("test", deadline=None, derandomize=True)
+settings.register_profile("test", deadline=None, derandomize=True, max_examples=30)
+settings.register_profile("more", deadline=None, max_examples=500, print_blob=True)
 settings.register_profile("prove", deadline=None, max_examples=2_000, print_blob=True)
+_PROFILES = {"prove": "prove", "hypothesis and not prove": "more"}
+"""How Hypothesis plays, by which tests were asked for: `make prove` asks for the proofs, then for the others."""
 
 
 _LONGEST = (
@@ -39,13 +43,21 @@ _PLACES = {name: place for place, name in enumerate(_LONGEST)}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Chooses how Hypothesis plays by which tests were asked for."""
-    settings.load_profile("prove" if config.getoption("markexpr") == "prove" else "test")
+    """Chooses how Hypothesis plays; what is imported and collected from here on stays, so nobody looks through it."""
+    gc.disable()
+    settings.load_profile(_PROFILES.get(config.getoption("markexpr"), "test"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the longest files first; the rest keep their order."""
     items.sort(key=lambda item: _PLACES.get(item.path.name, len(_PLACES)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """From here on garbage is collected again, and only among what the tests make themselves."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

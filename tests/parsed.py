@@ -42,6 +42,7 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
 def imports(path: Path) -> list[ast.Import | ast.ImportFrom]:
     """Every import statement of a module, wherever it hides."""
     return [node for node in ast.walk(tree(path)) if isinstance(node, ast.Import | ast.ImportFrom)]

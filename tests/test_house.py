@@ -54,20 +54,24 @@ WRONG_ARROWS = (
     ("dialects/acme_chat.py", "import dirigent.dialects.openai_chat", DIALECTS),
     ("models/strategies/strategy.py", "import dirigent.models.strategies.cheapest", STRATEGIES),
     ("core/errors.py", "import dirigent.core.run", CIRCLES),
-    ("conductor.py", "import sqlite3", SQL),
-    ("models/providers/openai.py", "import httpx", HTTP_OUT),
-    ("gateway/errors.py", "import httptools", HTTP_PARSER),
-    ("gateway/errors.py", "from starlette.requests import Request", FRAMEWORKS),
-    ("conductor.py", "import uvloop", EVENT_LOOP),
-    ("models/router.py", "import numpy", NATIVE),
-    ("conductor.py", "import yaml", SURFACES),
-    ("conductor.py", "import duckdb", SQL),
-    ("store/records.py", "import numpy", NATIVE),
-    ("store/records.py", "import openpyxl", FORMATS),
     ("models/sources/sql.py", "import dirigent.models.sources.files", SOURCES),
     ("annex/annex.py", "import dirigent.local.launch", FLOORS),
     ("utils.py", "import json", FLOORS),
 )
+
+OUTWARD_ARROWS = (
+    ("conductor.py", "sqlite3", SQL),
+    ("models/providers/openai.py", "httpx", HTTP_OUT),
+    ("gateway/errors.py", "httptools", HTTP_PARSER),
+    ("gateway/errors.py", "starlette", FRAMEWORKS),
+    ("conductor.py", "uvloop", EVENT_LOOP),
+    ("models/router.py", "numpy", NATIVE),
+    ("conductor.py", "yaml", SURFACES),
+    ("conductor.py", "duckdb", SQL),
+    ("store/records.py", "numpy", NATIVE),
+    ("store/records.py", "openpyxl", FORMATS),
+)
+"""Arrows at the packages of others, which cannot hide one another: so they are drawn all at once."""
 
 RIGHT_ARROWS = (
     ("models/router.py", "import dirigent.core.usage"),
@@ -92,6 +96,19 @@ def test_a_wrong_arrow_breaks_its_wall_and_says_how_to_mend_it(copy: Path, file:
     assert status == 1, words
     assert f"{wall} BROKEN" in words
     assert guidance(wall) in words
+
+
+def test_arrows_at_packages_of_others_break_their_walls_and_are_named(copy: Path) -> None:
+    for file, package, _ in OUTWARD_ARROWS:
+        draw(copy, file, f"import {package}")
+
+    status, words = linted(copy)
+
+    assert status == 1, words
+    for file, package, wall in OUTWARD_ARROWS:
+        assert f"{wall} BROKEN" in words
+        assert f"dirigent.{file.removesuffix('.py').replace('/', '.')} -> {package} (l." in words
+        assert guidance(wall) in words
 
 
 def test_the_right_arrows_break_nothing(copy: Path) -> None:

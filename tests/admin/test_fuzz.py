@@ -75,12 +75,12 @@ def _fuzzed(
 
 @pytest.mark.parametrize(("method", "path"), [*_PATHS, *_SESSION])
 def test_no_order_brings_an_operation_down(served: House, schema: Any, method: str, path: str) -> None:
-    _fuzzed(served, schema, method, path, examples=8)
+    _fuzzed(served, schema, method, path, examples=4)
 
 
 @pytest.mark.parametrize(("method", "path"), _PATHS)
 def test_what_is_against_the_description_is_refused(served: House, schema: Any, method: str, path: str) -> None:
-    _fuzzed(served, schema, method, path, examples=8, mode=GenerationMode.NEGATIVE)
+    _fuzzed(served, schema, method, path, examples=4, mode=GenerationMode.NEGATIVE)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

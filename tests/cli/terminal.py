@@ -14,10 +14,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from dirigent.cli import main
 from tests.journeys.node import clean_environment
 from tests.parsed import ROOT
 
-__all__ = ["Ran", "on_a_terminal", "ran"]
+__all__ = ["Ran", "on_a_terminal", "performed", "ran"]
 
 
 @dataclass
@@ -46,6 +49,12 @@ def ran(
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def performed(*arguments: object) -> Ran:
+    """Runs `dirigent` within this process, which is quicker: for what a test needs and does not look at."""
+    done = CliRunner().invoke(main, [*map(str, arguments)], catch_exceptions=False)
+    return Ran(done.exit_code, done.stdout, done.stderr)
 
 
 def on_a_terminal(*arguments: object, columns: int = 80) -> Ran:

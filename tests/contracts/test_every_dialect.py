@@ -747,7 +747,6 @@ def test_nonsense_raises_nothing_but_our_own_errors(dialect: Dialect, body: byte
 @given(
     bodies=some.lists(nonsense | some.just(b"[DONE]"), max_size=4), frame=some.sampled_from([b"data: %b\n\n", b"%b"])
 )
-@settings(max_examples=200)
 def test_nonsense_in_a_stream_raises_nothing_but_our_own_errors(
     dialect: Dialect, bodies: list[bytes], frame: bytes
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from dirigent.core.messages import Audio, File, Image, Message, Opaque, Request, Schema, Text, Tool, ToolCall
@@ -45,7 +45,6 @@ def test_a_text_is_estimated_within_a_fifth(text: str, tokens: int) -> None:
 
 
 @given(TEXTS)
-@settings(max_examples=500, deadline=None)
 def test_every_text_has_tokens_and_no_more_than_bytes_and_one(text: str) -> None:
     tokens = estimated(text)
 
@@ -54,7 +53,6 @@ def test_every_text_has_tokens_and_no_more_than_bytes_and_one(text: str) -> None
 
 
 @given(TEXTS, TEXTS)
-@settings(max_examples=500, deadline=None)
 def test_two_texts_together_have_about_the_tokens_of_both(one: str, other: str) -> None:
     together = estimated(one + other)
 

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dirigent.core.windows import Span, Window, span_at, zone_of
@@ -85,7 +85,6 @@ def test_a_zone_that_does_not_exist_is_refused() -> None:
         zone_of("../../etc/passwd")
 
 
-@settings(deadline=None, max_examples=400)
 @given(
     window=st.sampled_from(KINDS),
     zone=st.sampled_from(ZONES),
@@ -104,7 +103,6 @@ def test_every_instant_lies_in_its_window_and_the_next_begins_where_it_ends(
         assert span_at(window, zone, span.ends / 1000).starts == span.ends
 
 
-@settings(deadline=None, max_examples=300)
 @given(zone=st.sampled_from(ZONES), day=st.datetimes(datetime(1972, 1, 1), datetime(2036, 1, 1)))  # noqa: DTZ001
 def test_a_day_begins_with_the_first_second_that_bears_its_date(zone: str, day: datetime) -> None:
     place = ZoneInfo(zone)

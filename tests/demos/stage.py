@@ -108,6 +108,7 @@ class Stage:
 async def staged(
     name: str,
     data: Path,
+    room: Room,
     *,
     writer: Mapping[str, Any] | None = None,
     local: LocalModels | None = None,
@@ -119,7 +120,10 @@ async def staged(
     embedder: Embedder | None = None,
     knowledge: Knowledge | None = None,
 ) -> AsyncGenerator[Stage]:
-    """The use case with this writer, or the small model of this machine; `tables` are laid over its own."""
+    """The use case with this writer, or the small model of this machine; `tables` are laid over its own.
+
+    Its documents are made in `room`, which stays open.
+    """
     files = data / "sources"
     files.mkdir(parents=True, exist_ok=True)
     for file in (FOLDER / name).glob("*.csv"):
@@ -137,7 +141,7 @@ async def staged(
     document["sources"] = {**document.get("sources", {}), **(sources or {})}
     world = World({"m": {"type": "echo"}}, local=local, kinds=(Recited,), secrets=secrets)
     kept = MemoryFiles()
-    opened, room = Sources(data / "sources"), Room(data / "documents")
+    opened = Sources(data / "sources")
     world.ports = msgspec.structs.replace(
         world.ports,
         tables=opened,
@@ -151,4 +155,3 @@ async def staged(
         yield Stage(name, world, kept)
     finally:
         opened.close()
-        await room.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from dirigent.documents.room import Room
 from dirigent.local.embedder import LocalEmbedder
@@ -17,6 +18,7 @@ from dirigent.store.knowledge import Learned
 from tests.demos.stage import FOLDER, Stage, staged
 from tests.models.reciting import asked_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 SENSOR = "Am Regler steht E1. Welchen Widerstand muss der Sensor haben und wo ist er angesteckt?"
 INVOICE = "Hallo, ich brauche eine Kopie der Rechnung vom März. Wo finde ich die?"
 ANGRY = "Das ist eine Unverschämtheit. Ihr Monteur hat unsere Wand beschädigt und keiner fühlt sich zuständig!"
@@ -28,25 +30,39 @@ def saying(text: str) -> dict[str, Any]:
     return {"type": "recited", "says": [text]}
 
 
-@pytest.fixture
-async def stage(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncGenerator[Stage]:
-    """The use case with its knowledge learned in a real database by the real encoder of this machine."""
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def embedder() -> AsyncGenerator[LocalEmbedder]:
+    """The real encoder of this machine, which takes seconds to start."""
+    one = LocalEmbedder()
+    yield one
+    await one.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="package")
+async def learned(
+    tmp_path_factory: pytest.TempPathFactory, room: Room, embedder: LocalEmbedder
+) -> AsyncGenerator[Learned]:
+    """The knowledge of the use case, which the first question learns in a real database."""
+    folder = tmp_path_factory.mktemp("learned")
     for name in ("knowledge", "manual"):
-        shutil.copytree(FOLDER / "customer_service" / name, tmp_path / "sources" / name)
-    database = Database.within(tmp_path / "node")
+        shutil.copytree(FOLDER / "customer_service" / name, folder / "sources" / name)
+    database = Database.within(folder / "node")
     upgrade(database)
-    embedder, room = LocalEmbedder(), Room(tmp_path / "reading")
-    learned = Learned(database, tmp_path / "sources", room, embedder)
+    one = Learned(database, folder / "sources", room, embedder)
+    yield one
+    await one.close()
+    database.close()
+
+
+@pytest_asyncio.fixture(loop_scope="package")
+async def stage(
+    tmp_path: Path, room: Room, embedder: LocalEmbedder, learned: Learned, request: pytest.FixtureRequest
+) -> AsyncGenerator[Stage]:
+    """The use case with these two writers."""
     clerk, specialist = getattr(request, "param", ("Das steht im Kundenkonto unter „Belege“.", HONEST))
     models = {"clerk": saying(clerk), "specialist": saying(specialist)}
-    try:
-        async with staged("customer_service", tmp_path, models=models, embedder=embedder, knowledge=learned) as made:
-            yield made
-    finally:
-        await learned.close()
-        await room.close()
-        await embedder.close()
-        database.close()
+    async with staged("customer_service", tmp_path, room, models=models, embedder=embedder, knowledge=learned) as made:
+        yield made
 
 
 async def test_every_message_of_the_sample_is_told_apart(stage: Stage) -> None:

@@ -13,10 +13,12 @@ from openpyxl import load_workbook
 from pypdf import PdfReader
 
 from dirigent.core.errors import BadAnswer, Forbidden
+from dirigent.documents.room import Room
 from dirigent.local.supervisor import LocalModels
 from tests.demos.stage import Stage, staged
 from tests.journeys.weights import give_weights
 
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 SILENT = {"type": "recited", "says": ["?"]}
 """A writer that says nothing of use, and keeps what it was asked."""
 HEALTH = ("Krankheit", "Teilzeit", "Bandscheibe", "15 kg", "körperlich")
@@ -47,8 +49,8 @@ def words(name: str, data: bytes) -> str:
     return " ".join(" ".join(found).split())
 
 
-async def test_what_is_lacking_and_which_courses_lead_there_is_computed_to_the_cent(tmp_path: Path) -> None:
-    async with staged("development_plans", tmp_path, writer=SILENT) as stage:
+async def test_what_is_lacking_and_which_courses_lead_there_is_computed_to_the_cent(tmp_path: Path, room: Room) -> None:
+    async with staged("development_plans", tmp_path, room, writer=SILENT) as stage:
         result = await stage.play("development_plans", employees=["E-101", "E-107"], budget=3000)
         (needs,), (courses,) = stage.outputs("needs"), stage.outputs("courses")
 
@@ -77,8 +79,10 @@ async def test_what_is_lacking_and_which_courses_lead_there_is_computed_to_the_c
     assert (result["days"], result["cost"]) == (9, 3590)
 
 
-async def test_all_twelve_get_two_documents_in_their_language_and_nobody_learns_of_their_health(tmp_path: Path) -> None:
-    async with staged("development_plans", tmp_path, writer=SILENT) as stage:
+async def test_all_twelve_get_two_documents_in_their_language_and_nobody_learns_of_their_health(
+    tmp_path: Path, room: Room
+) -> None:
+    async with staged("development_plans", tmp_path, room, writer=SILENT) as stage:
         result = await stage.play("development_plans", budget=3000)
         texts = await texts_of(stage, result)
         asked = [message.text for request in stage.asked for message in request.messages]
@@ -95,10 +99,10 @@ async def test_all_twelve_get_two_documents_in_their_language_and_nobody_learns_
     assert any("Möchte in zwei Jahren ein Team leiten." in text for text in asked)  # what is no matter of health stays
 
 
-async def test_a_model_elsewhere_is_refused_for_this_purpose(tmp_path: Path) -> None:
+async def test_a_model_elsewhere_is_refused_for_this_purpose(tmp_path: Path, room: Room) -> None:
     router = {"type": "router", "candidates": ["cloud"], "strategy": {"type": "fixed"}}
     models = {"cloud": CLOUD}
-    async with staged("development_plans", tmp_path, writer=router, models=models, providers=CLOUDS) as stage:
+    async with staged("development_plans", tmp_path, room, writer=router, models=models, providers=CLOUDS) as stage:
         with pytest.raises(Forbidden, match="hr-development lets data go to local alone"):
             await stage.play("development_plans", employees=["E-104"])
 
@@ -127,8 +131,10 @@ async def test_a_model_elsewhere_is_refused_for_this_purpose(tmp_path: Path) -> 
         ("Your goal is the role Teamleitung Service, and you will attend a course on leading teams with us.", "rules"),
     ],
 )
-async def test_a_message_that_says_what_no_table_has_is_replaced(tmp_path: Path, said: str, by: str) -> None:
-    async with staged("development_plans", tmp_path, writer={"type": "recited", "says": [said]}) as stage:
+async def test_a_message_that_says_what_no_table_has_is_replaced(
+    tmp_path: Path, said: str, by: str, room: Room
+) -> None:
+    async with staged("development_plans", tmp_path, room, writer={"type": "recited", "says": [said]}) as stage:
         result = await stage.play("development_plans", employees=["E-101"])
 
     plan = result["plans"][0]
@@ -137,8 +143,8 @@ async def test_a_message_that_says_what_no_table_has_is_replaced(tmp_path: Path,
     assert plan["message"].startswith("Ihr Ziel ist die Rolle Teamleitung Service. Schon heute")
 
 
-async def test_the_plan_says_of_no_model_that_it_worded_what_is_the_fixed_text(tmp_path: Path) -> None:
-    async with staged("development_plans", tmp_path, writer={"type": "echo"}) as stage:
+async def test_the_plan_says_of_no_model_that_it_worded_what_is_the_fixed_text(tmp_path: Path, room: Room) -> None:
+    async with staged("development_plans", tmp_path, room, writer={"type": "echo"}) as stage:
         result = await stage.play("development_plans", employees=["E-101"])
         (held,) = stage.outputs("held")
         texts = await texts_of(stage, result)
@@ -148,12 +154,12 @@ async def test_the_plan_says_of_no_model_that_it_worded_what_is_the_fixed_text(t
     assert not any("Sprachmodell" in text for text in texts.values())
 
 
-async def test_a_message_that_holds_is_taken_and_a_manager_may_change_it(tmp_path: Path) -> None:
+async def test_a_message_that_holds_is_taken_and_a_manager_may_change_it(tmp_path: Path, room: Room) -> None:
     said = (
         "Ihr Ziel ist die Rolle Teamleitung Service, und vieles bringen Sie mit. Wir planen mit Ihnen „Teams leiten: "
         "delegieren und Rückmeldung geben“."
     )
-    async with staged("development_plans", tmp_path, writer={"type": "recited", "says": [said]}) as stage:
+    async with staged("development_plans", tmp_path, room, writer={"type": "recited", "says": [said]}) as stage:
         taken = await stage.play("development_plans", employees=["E-101"])
         stage.outcome, stage.answer = "edited", {"message": "Wir freuen uns auf Sie als Teamleitung im Service Nord."}
         changed = await stage.play("development_plans", employees=["E-101"])
@@ -163,25 +169,25 @@ async def test_a_message_that_holds_is_taken_and_a_manager_may_change_it(tmp_pat
     assert all("Wir freuen uns auf Sie" in text for text in texts.values())
 
 
-async def test_what_a_manager_rejects_is_never_written(tmp_path: Path) -> None:
-    async with staged("development_plans", tmp_path, writer=SILENT) as stage:
+async def test_what_a_manager_rejects_is_never_written(tmp_path: Path, room: Room) -> None:
+    async with staged("development_plans", tmp_path, room, writer=SILENT) as stage:
         stage.outcome = "rejected"
         result = await stage.play("development_plans", employees=["E-101"])
 
     assert (result["documents"], result["plans"][0]["outcome"]) == ([], "rejected")
 
 
-async def test_somebody_who_is_not_there_ends_the_run(tmp_path: Path) -> None:
-    async with staged("development_plans", tmp_path, writer=SILENT) as stage:
+async def test_somebody_who_is_not_there_ends_the_run(tmp_path: Path, room: Room) -> None:
+    async with staged("development_plans", tmp_path, room, writer=SILENT) as stage:
         with pytest.raises(BadAnswer, match="not everybody of E-101,E-999 is in the table of staff"):
             await stage.play("development_plans", employees=["E-101", "E-999"])
 
 
-async def test_the_small_model_of_this_machine_brings_it_to_a_good_end(tmp_path: Path) -> None:
+async def test_the_small_model_of_this_machine_brings_it_to_a_good_end(tmp_path: Path, room: Room) -> None:
     give_weights(tmp_path)
     local = LocalModels(tmp_path)
     try:
-        async with staged("development_plans", tmp_path, local=local) as stage:
+        async with staged("development_plans", tmp_path, room, local=local) as stage:
             result = await stage.play("development_plans", employees=["E-107"])
     finally:
         await local.close()

@@ -11,15 +11,18 @@ from typing import Any
 
 import docx
 import pytest
+import pytest_asyncio
 from pypdf import PdfReader
 from sqlalchemy import create_engine
 
 from dirigent.cli.stage import Story
 from dirigent.core.errors import BadAnswer, DirigentError
+from dirigent.documents.room import Room
 from dirigent.store.samples import made_of
 from tests.demos.stage import FOLDER, Stage, staged
 from tests.postgres import a_database
 
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 BRANDT = [
     ("4 Stück Lüftungsgerät NW 300", 4, "Lüftungsgerät NW 300"),
     ("4 Stück Regler NW Touch", 4, "Regler NW Touch"),
@@ -70,13 +73,16 @@ def erp(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, An
         yield {"type": "sql", "url": {"env": "ERP"}, "region": "local", "_url": url}
 
 
-@pytest.fixture
-async def stage(erp: dict[str, Any], tmp_path: Path, request: pytest.FixtureRequest) -> AsyncGenerator[Stage]:
+@pytest_asyncio.fixture(loop_scope="package")
+async def stage(
+    erp: dict[str, Any], tmp_path: Path, room: Room, request: pytest.FixtureRequest
+) -> AsyncGenerator[Stage]:
     reader, writer = request.param
     source = {name: value for name, value in erp.items() if name != "_url"}
     async with staged(
         "quotes",
         tmp_path,
+        room,
         writer=writer,
         models={"reader": reader},
         sources={"erp": source},

@@ -17,11 +17,13 @@ from pypdf import PdfReader
 
 from dirigent.control.cron import slots
 from dirigent.core.errors import BadAnswer
+from dirigent.documents.room import Room
 from dirigent.local.supervisor import LocalModels
 from tests.demos.stage import FOLDER, staged
 from tests.journeys.weights import give_weights
 from tests.parsed import ROOT
 
+pytestmark = pytest.mark.asyncio(loop_scope="package")
 PAGE = ROOT / "docs" / "use-cases" / "sales-report.md"
 LIAR = {
     "type": "recited",
@@ -45,8 +47,8 @@ def places(rows: list[dict[str, Any]], *fields: str) -> list[tuple[Any, ...]]:
     return [tuple(row[field] for field in fields) for row in rows]
 
 
-async def test_both_languages_name_what_is_unusual_and_nothing_else(tmp_path: Path) -> None:
-    async with staged("sales_report", tmp_path, writer={"type": "echo"}) as stage:
+async def test_both_languages_name_what_is_unusual_and_nothing_else(tmp_path: Path, room: Room) -> None:
+    async with staged("sales_report", tmp_path, room, writer={"type": "echo"}) as stage:
         german = await stage.play("sales_report", until="2026-10", language="de")
         english = await stage.play("sales_report", until="2026-10", language="en")
         pages = [[await stage.document(made) for made in each["documents"]] for each in (german, english)]
@@ -71,8 +73,8 @@ async def test_both_languages_name_what_is_unusual_and_nothing_else(tmp_path: Pa
     ]
 
 
-async def test_every_figure_is_what_the_table_adds_up_to(tmp_path: Path) -> None:
-    async with staged("sales_report", tmp_path, writer={"type": "echo"}) as stage:
+async def test_every_figure_is_what_the_table_adds_up_to(tmp_path: Path, room: Room) -> None:
+    async with staged("sales_report", tmp_path, room, writer={"type": "echo"}) as stage:
         await stage.play("sales_report", until="2026-10", language="de")
         (overall,), (groups,), (regions,) = (stage.outputs(name) for name in ("overall", "groups", "regions"))
 
@@ -91,8 +93,8 @@ async def test_every_figure_is_what_the_table_adds_up_to(tmp_path: Path) -> None
     assert sum(each["share"] for each in regions["rows"]) == pytest.approx(Decimal(1), abs=Decimal("0.00001"))
 
 
-async def test_a_sentence_that_a_model_only_repeats_is_not_told_as_its_own(tmp_path: Path) -> None:
-    async with staged("sales_report", tmp_path, writer={"type": "echo"}) as stage:
+async def test_a_sentence_that_a_model_only_repeats_is_not_told_as_its_own(tmp_path: Path, room: Room) -> None:
+    async with staged("sales_report", tmp_path, room, writer={"type": "echo"}) as stage:
         result = await stage.play("sales_report", until="2026-10", language="en")
         taken = stage.outputs("taken")
 
@@ -100,8 +102,8 @@ async def test_a_sentence_that_a_model_only_repeats_is_not_told_as_its_own(tmp_p
     assert (result["by_model"], {each["by"] for each in taken}) == (0, {"sentence"})
 
 
-async def test_what_a_model_invents_does_not_get_into_the_report(tmp_path: Path) -> None:
-    async with staged("sales_report", tmp_path, writer=LIAR) as stage:
+async def test_what_a_model_invents_does_not_get_into_the_report(tmp_path: Path, room: Room) -> None:
+    async with staged("sales_report", tmp_path, room, writer=LIAR) as stage:
         result = await stage.play("sales_report", until="2026-10", language="de")
         held = stage.outputs("held")
         text = text_of(await stage.document(result["documents"][0]))
@@ -113,8 +115,10 @@ async def test_what_a_model_invents_does_not_get_into_the_report(tmp_path: Path)
     assert "Süd/Geräte erzielte im März 2026 129.427 €" in text
 
 
-async def test_without_model_and_month_it_reports_the_newest_month_in_fixed_sentences(tmp_path: Path) -> None:
-    async with staged("sales_report", tmp_path, writer={"type": "recited", "says": ["!"]}) as stage:
+async def test_without_model_and_month_it_reports_the_newest_month_in_fixed_sentences(
+    tmp_path: Path, room: Room
+) -> None:
+    async with staged("sales_report", tmp_path, room, writer={"type": "recited", "says": ["!"]}) as stage:
         result = await stage.play("sales_report", language="en")
 
     assert result["by_model"] == 0
@@ -136,20 +140,20 @@ def test_the_monthly_schedule_begins_at_six_in_berlin_in_winter_and_in_summer() 
     ]
 
 
-async def test_a_table_with_a_gap_makes_no_report(tmp_path: Path) -> None:
+async def test_a_table_with_a_gap_makes_no_report(tmp_path: Path, room: Room) -> None:
     lines = (FOLDER / "sales_report" / "sales.csv").read_text("utf-8").splitlines(keepends=True)
     async with staged(
-        "sales_report", tmp_path, writer={"type": "echo"}, tables={"sales.csv": "".join(lines[:-1])}
+        "sales_report", tmp_path, room, writer={"type": "echo"}, tables={"sales.csv": "".join(lines[:-1])}
     ) as stage:
         with pytest.raises(BadAnswer, match="1 lines are missing"):
             await stage.play("sales_report", until="2026-10", language="de")
 
 
-async def test_the_small_model_of_this_machine_brings_it_to_a_good_end(tmp_path: Path) -> None:
+async def test_the_small_model_of_this_machine_brings_it_to_a_good_end(tmp_path: Path, room: Room) -> None:
     give_weights(tmp_path)
     local = LocalModels(tmp_path)
     try:
-        async with staged("sales_report", tmp_path, local=local) as stage:
+        async with staged("sales_report", tmp_path, room, local=local) as stage:
             result = await stage.play("sales_report", until="2026-10", language="en")
             wrong = [check for check in stage.outputs("held") if not check["passed"]]
             worded = [taken for taken in stage.outputs("taken") if taken["by"] == "model"]

@@ -13,7 +13,7 @@ import pytest
 from dirigent.models.strategies import STRATEGIES
 from dirigent.server.configured import checked
 from dirigent.settings import Settings
-from tests.cli.terminal import ran
+from tests.cli.terminal import performed
 from tests.examples.shelf import CONFIGURATIONS, EXAMPLES, KEYS, with_own
 from tests.journeys.node import Node, node
 from tests.journeys.upstream import Manners, upstream
@@ -36,12 +36,12 @@ def chat(one: Node, text: str, headers: dict[str, str] | None = None, *, key: st
 def key_for(one: Node, purpose: str) -> str:
     """A key for a purpose that is registered first."""
     told(one, "purposes", "register", purpose, "--model", "*")
-    return str(told(one, "keys", "issue", "--project", "default", "--purpose", purpose)["key"])
+    return one.hears_of(told(one, "keys", "issue", "--project", "default", "--purpose", purpose)["key"])
 
 
 def told(one: Node, *words: str) -> Any:
     """What a command answers."""
-    done = ran(*words, "--data", one.data, "--json")
+    done = performed(*words, "--data", one.data, "--json")
     assert done.status == 0, done.err
     return json.loads(done.out)
 

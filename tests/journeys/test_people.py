@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.terminal import ran
+from tests.cli.terminal import performed, ran
 from tests.journeys.node import Node, node
 
 CONFIG = """\
@@ -40,7 +40,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 def told(office: Node, *words: str) -> Any:
-    done = ran(*words, "--data", office.data, "--json")
+    done = performed(*words, "--data", office.data, "--json")
     assert done.status == 0, done.err
     return json.loads(done.out)
 

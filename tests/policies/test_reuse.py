@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dirigent.core.errors import DirigentError, Unavailable
@@ -342,7 +342,6 @@ def marked(fields: dict[str, Any]) -> Request:
     return OpenAIChat().read_request(msgspec.json.encode(body))
 
 
-@settings(max_examples=200, deadline=None)
 @given(FIELDS, FIELDS)
 def test_two_bodies_share_a_key_only_if_they_say_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
     left, right = keys(marked(one), marked(other))

@@ -61,12 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="verify", description=__doc__.partition("\n")[0])
     scope = parser.add_mutually_exclusive_group()
     scope.add_argument("--without-tests", action="store_true", help="lint, types and walls only")
-    scope.add_argument("--only-proofs", action="store_true", help="the tests that are marked `prove` only")
+    scope.add_argument(
+        "--only-proofs", action="store_true", help="the slow proofs, and more examples of other tests"
+    )
     options = parser.parse_args(arguments)
 
     tally = Tally()
     if options.only_proofs:
         tally.add(tested("-m", "prove"))
+        tally.add(tested("-m", "hypothesis and not prove"))
     else:
         for check in CHECKS:
             tally.add(told(*checked(*check)))

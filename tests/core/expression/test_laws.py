@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, localcontext
 
 import msgspec
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as some
 
 from dirigent.core import expression
@@ -95,7 +95,6 @@ def read_or_refused(text: str) -> Expression | ExpressionFault:
 
 
 @given(NODES, SCOPES)
-@settings(max_examples=400, deadline=None)
 def test_evaluating_never_raises_and_always_gives_a_value_of_the_language(
     node: s.Node, scope: dict[str, object]
 ) -> None:
@@ -109,7 +108,6 @@ def test_evaluating_never_raises_and_always_gives_a_value_of_the_language(
 
 
 @given(NODES, SCOPES)
-@settings(max_examples=200, deadline=None)
 def test_explaining_never_raises_and_begins_with_the_value(node: s.Node, scope: dict[str, object]) -> None:
     whole = expression.Expression("", node)
 
@@ -117,7 +115,6 @@ def test_explaining_never_raises_and_begins_with_the_value(node: s.Node, scope: 
 
 
 @given(NODES)
-@settings(max_examples=400, deadline=None)
 def test_what_is_written_reads_back_as_itself(node: s.Node) -> None:
     text = s.write(node)
 
@@ -127,7 +124,6 @@ def test_what_is_written_reads_back_as_itself(node: s.Node) -> None:
 
 
 @given(some.text(alphabet="ab1.5 ()[]+-*/%<>=!&|?:,'\"\\notandrihs_\n", max_size=60))
-@settings(max_examples=600, deadline=None)
 def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
     found = read_or_refused(text)
 
@@ -141,7 +137,6 @@ def test_any_text_is_read_or_refused_with_a_place(text: str) -> None:
 
 
 @given(some.text(max_size=80))
-@settings(deadline=None)
 def test_texts_of_any_characters_are_read_or_refused_too(text: str) -> None:
     found = read_or_refused(text)
 

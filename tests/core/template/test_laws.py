@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from dirigent.core import template
@@ -30,7 +30,6 @@ SOURCES = some.lists(some.one_of(some.text(alphabet="ab \n", max_size=5), BLANKS
 
 
 @given(SOURCES, SCOPES)
-@settings(max_examples=400, deadline=None)
 def test_filling_in_ends_within_the_bound_or_says_that_it_would_not(source: str, scope: dict[str, Any]) -> None:
     found = outcome(source, scope)
 
@@ -42,7 +41,6 @@ def test_filling_in_ends_within_the_bound_or_says_that_it_would_not(source: str,
 
 
 @given(some.lists(WORDS, max_size=6).map("".join))
-@settings(max_examples=400, deadline=None)
 def test_any_text_is_read_or_refused_with_a_place(source: str) -> None:
     found = outcome(source, {"a": "x"})
 
@@ -52,7 +50,6 @@ def test_any_text_is_read_or_refused_with_a_place(source: str) -> None:
 
 
 @given(SOURCES, SCOPES, VALUES)
-@settings(max_examples=200, deadline=None)
 def test_it_reads_nothing_that_it_does_not_name(source: str, scope: dict[str, Any], other: object) -> None:
     try:
         whole = template.compile(source)

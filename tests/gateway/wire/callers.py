@@ -35,11 +35,11 @@ class Caller:
         return status, headers, await self.reader.readexactly(int(headers.get("content-length", 0)))
 
     async def _chunks(self) -> bytes:
-        body = b""
+        pieces: list[bytes] = []
         while size := int((await self.reader.readuntil(b"\r\n"))[:-2], 16):
-            body += (await self.reader.readexactly(size + 2))[:-2]
+            pieces.append((await self.reader.readexactly(size + 2))[:-2])
         await self.reader.readexactly(2)
-        return body
+        return b"".join(pieces)
 
     def leave(self) -> None:
         self.writer.transport.abort()
