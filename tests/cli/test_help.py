@@ -11,7 +11,7 @@ import pytest
 
 from dirigent.cli import main
 from dirigent.cli.lazy import Lazy
-from tests.cli.terminal import on_a_terminal, ran
+from tests.cli.terminal import on_a_terminal, performed, ran
 
 COMMANDS = [name for name, command in main.loaded().items() if not command.hidden]
 SINGLE = [name for name in COMMANDS if not isinstance(main.commands[name], click.Group)]
@@ -24,7 +24,7 @@ def test_these_are_the_commands_that_are_no_operations() -> None:
 
 @pytest.mark.parametrize("name", SINGLE)
 def test_every_command_has_help_with_an_example_of_itself(name: str) -> None:
-    told = ran(name, "--help")
+    told = performed(name, "--help")
 
     assert told.status == 0
     assert re.search(rf"Example: dirigent {name}\b", told.out)
@@ -50,7 +50,7 @@ def test_the_first_page_fits_a_terminal_and_names_every_command_in_a_whole_sente
     ],
 )  # fmt: skip
 def test_wrong_use_ends_with_two_and_says_what_is_wrong_on_standard_error(arguments: str) -> None:
-    told = ran(*arguments.split())
+    told = performed(*arguments.split())
 
     assert told.status == 2
     assert told.out == ""

@@ -57,7 +57,7 @@ class Node:
         """Where DBOS keeps its own tables; the first engine is then its, and others are embedded ones beside it."""
         self.engines: list[EmbeddedEngine] = []
 
-    async def engine(self, told: Told, *, lease: float = 0.4) -> EmbeddedEngine:
+    async def engine(self, told: Told, *, lease: float = 60.0) -> EmbeddedEngine:
         if self.dbos is not None and not self.engines:
             assert isinstance(self.journal, StoredJournal)
             engine: EmbeddedEngine = DbosEngine(self.journal, "w-0", self.dbos, lease=lease)

@@ -13,6 +13,8 @@ from tests.net.providers import provider
 from tests.upstream import refusing
 
 ECHO: dict[str, Any] = {"echo": {"type": "echo"}, "slow": {"type": "thinking", "seconds": 0.2}}
+LASTING: dict[str, Any] = {"slow": {"type": "thinking", "seconds": 1.0}}
+"""Somebody who is still answering when others come."""
 PATH = "/v1/chat/completions"
 
 
@@ -44,7 +46,7 @@ async def test_a_stream_is_given_again_with_all_its_events() -> None:
 
 
 async def test_who_asks_while_the_first_is_still_answered_follows_it_live() -> None:
-    async with house(ECHO) as node:
+    async with house(LASTING) as node:
         first = await node.open("POST", PATH, chat("slow", stream=True), idempotency_key="k")
         second = await node.open("POST", PATH, chat("slow", stream=True), idempotency_key="k")
         async with aclosing(second.chunks()) as pieces:
@@ -185,7 +187,7 @@ async def test_when_nobody_listens_any_more_the_answer_is_closed_at_once_and_not
 
 
 async def test_when_the_first_leaves_the_follower_gets_the_whole_answer_and_the_run_is_noted_once_whole() -> None:
-    async with house(ECHO) as node:
+    async with house(LASTING) as node:
         first = await begun(node)
         second = await begun(node)
         await leave(first)

@@ -13,7 +13,7 @@ import duckdb
 import openpyxl
 import pytest
 
-from tests.cli.terminal import Ran, ran
+from tests.cli.terminal import Ran, performed
 from tests.journeys.node import node
 
 CONFIG = """\
@@ -45,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def told(data: Path, table: Path, *words: str) -> Ran:
-    return ran("runs", "bulk", "quote", "--in", str(table), "--data", str(data), "--json", *words)
+    return performed("runs", "bulk", "quote", "--in", str(table), "--data", str(data), "--json", *words)
 
 
 def workbook(file: Path, rows: list[tuple[Any, ...]], *, more: bool = True) -> None:

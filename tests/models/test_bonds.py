@@ -205,9 +205,9 @@ async def test_among_equals_the_one_that_read_the_conversation_last_is_asked_aga
 
 async def test_a_strategy_that_calls_nobody_equal_is_obeyed() -> None:
     async with three() as world:
-        world.vitals.told_to_wait("a", 0.05)
+        world.vitals.told_to_wait("a", 0.5)
         first = await world.collect("auto", request("one", "auto"))
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.6)
         second = await world.collect("auto", conversation())
 
     assert (first.text, second.text) == ("from b", "from a")

@@ -134,14 +134,14 @@ async def test_a_journal_from_before_steps_that_are_left_out_were_told_goes_on()
 
 async def test_a_wait_names_its_time_once_and_goes_on_then() -> None:
     small, paper = (
-        world({"type": "wait", "name": "w", "for": "0.05s"}, {"type": "set", "name": "s", "values": {"x": 1}}),
+        world({"type": "wait", "name": "w", "for": "0.5s"}, {"type": "set", "name": "s", "values": {"x": 1}}),
         Paper(),
     )
 
     await waits(paper, small)
     await waits(paper, small)
     slept = [entry for entry in paper.entries if isinstance(entry, Slept)]
-    await asyncio.sleep(0.06)
+    await asyncio.sleep(0.6)
 
     assert (await collect(paper.answer(small))).text == '{"x":1}'
     assert len(slept) == 1
