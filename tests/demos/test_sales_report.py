@@ -125,7 +125,7 @@ async def test_without_model_and_month_it_reports_the_newest_month_in_fixed_sent
     assert [made["name"] for made in result["documents"]] == ["Sales report 2026-10.pdf", "Sales report 2026-10.html"]
 
 
-def test_the_monthly_schedule_begins_at_six_in_berlin_in_winter_and_in_summer() -> None:
+async def test_the_monthly_schedule_begins_at_six_in_berlin_in_winter_and_in_summer() -> None:
     (line,) = re.findall(r'--cron "([^"]+)" --zone Europe/Berlin', PAGE.read_text("utf-8"))
     november = int(datetime(2026, 11, 30, tzinfo=UTC).timestamp() * 1000)
 
@@ -149,6 +149,7 @@ async def test_a_table_with_a_gap_makes_no_report(tmp_path: Path, room: Room) ->
             await stage.play("sales_report", until="2026-10", language="de")
 
 
+@pytest.mark.prove  # what it says first is held to the tables here; that it is a real one, by the development plans
 async def test_the_small_model_of_this_machine_brings_it_to_a_good_end(tmp_path: Path, room: Room) -> None:
     give_weights(tmp_path)
     local = LocalModels(tmp_path)
