@@ -14,17 +14,29 @@ from pydantic import BaseModel
 from tests.journeys.node import Node, node
 from tests.journeys.oracle import CITIES, FORECAST, GREETING, SPENT, Oracle, oracle
 
-langchain_openai: Any = pytest.importorskip("langchain_openai", reason="LangChain for OpenAI is not installed")
-langchain_anthropic: Any = pytest.importorskip("langchain_anthropic", reason="LangChain for Anthropic is not installed")
-chats: Any = pytest.importorskip("langchain_core.messages", reason="LangChain is not installed")
-llama: Any = pytest.importorskip("llama_index.llms.openai", reason="LlamaIndex for OpenAI is not installed")
-llama_words: Any = pytest.importorskip("llama_index.core.llms", reason="LlamaIndex is not installed")
-llama_tools: Any = pytest.importorskip("llama_index.core.tools", reason="LlamaIndex is not installed")
-agents: Any = pytest.importorskip("pydantic_ai", reason="Pydantic AI is not installed")
-agents_openai: Any = pytest.importorskip("pydantic_ai.models.openai", reason="Pydantic AI is not installed")
-agents_anthropic: Any = pytest.importorskip("pydantic_ai.models.anthropic", reason="Pydantic AI is not installed")
-providers_openai: Any = pytest.importorskip("pydantic_ai.providers.openai", reason="Pydantic AI is not installed")
-providers_anthropic: Any = pytest.importorskip("pydantic_ai.providers.anthropic", reason="Pydantic AI is not installed")
+
+class Package:
+    """A package that is imported when a test first asks it for something: that takes seconds, in each worker."""
+
+    def __init__(self, name: str, title: str) -> None:
+        self._name = name
+        self._title = title
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(pytest.importorskip(self._name, reason=f"{self._title} is not installed"), name)
+
+
+langchain_openai = Package("langchain_openai", "LangChain for OpenAI")
+langchain_anthropic = Package("langchain_anthropic", "LangChain for Anthropic")
+chats = Package("langchain_core.messages", "LangChain")
+llama = Package("llama_index.llms.openai", "LlamaIndex for OpenAI")
+llama_words = Package("llama_index.core.llms", "LlamaIndex")
+llama_tools = Package("llama_index.core.tools", "LlamaIndex")
+agents = Package("pydantic_ai", "Pydantic AI")
+agents_openai = Package("pydantic_ai.models.openai", "Pydantic AI")
+agents_anthropic = Package("pydantic_ai.models.anthropic", "Pydantic AI")
+providers_openai = Package("pydantic_ai.providers.openai", "Pydantic AI")
+providers_anthropic = Package("pydantic_ai.providers.anthropic", "Pydantic AI")
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CONFIG = """\

@@ -3,8 +3,8 @@
 The line reads `N passed, N failed, N skipped`. Each of the checks counts as one; a skipped test has named what it
 misses in the summary above the line. The exit status is 1 if anything failed.
 
-Most tests wait for other processes, so several of them run at once, and the types are checked beside them. The tests of
-a file stay together and in order, so that they share what the file has set up.
+Most tests wait for other processes, so several of them run at once, and the types are checked beside all of it. The
+tests of a file stay together and in order, so that they share what the file has set up.
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="verify", description=__doc__.partition("\n")[0])
     scope = parser.add_mutually_exclusive_group()
     scope.add_argument("--without-tests", action="store_true", help="lint, types and walls only")
-    scope.add_argument(
-        "--only-proofs", action="store_true", help="the slow proofs, and more examples of other tests"
-    )
+    scope.add_argument("--only-proofs", action="store_true", help="the slow proofs, and more examples of other tests")
     options = parser.parse_args(arguments)
 
     tally = Tally()
@@ -71,11 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         tally.add(tested("-m", "prove"))
         tally.add(tested("-m", "hypothesis and not prove"))
     else:
-        for check in CHECKS:
-            tally.add(told(*checked(*check)))
-        with ThreadPoolExecutor(1) as beside:
+        with ThreadPoolExecutor(2) as beside:
             types = beside.submit(checked, *TYPES)
-            if not options.without_tests:
+            compiling = None if options.without_tests else beside.submit(compiled)
+            for check in CHECKS:
+                tally.add(told(*checked(*check)))
+            if compiling is not None:
+                compiling.result()
                 tally.add(tested("--numprocesses", str(AT_ONCE), "--dist", "loadfile", "--no-loadscope-reorder"))
             tally.add(told(*types.result()))
     print(tally, flush=True)
@@ -102,6 +102,16 @@ def told(name: str, status: int, words: str) -> Tally:
         return Tally(passed=1)
     print(words, flush=True)
     return Tally(failed=1)
+
+
+def compiled() -> None:
+    """The tests, and all that they import, compiled once in a fresh checkout.
+
+    The workers begin at the same moment, so each of them would compile all of it for itself.
+    """
+    if not any((ROOT / "tests" / "__pycache__").glob("*-pytest-*.pyc")):
+        collect = [sys.executable, "-m", "pytest", "--collect-only", "-qq"]
+        subprocess.run(collect, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
 def tested(*arguments: str) -> Tally:
