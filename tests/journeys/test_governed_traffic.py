@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from random import randrange
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -172,20 +173,18 @@ class _Gate:
 
     def __init__(self, behind: str) -> None:
         self._behind = behind
-        with socket.create_server(("127.0.0.1", 0)) as place:
-            self.port = place.getsockname()[1]
-        self._server: socket.socket | None = None
+        self._server = socket.socket()
+        self._server.bind(("127.0.0.1", 0))  # nobody else gets the port, and nobody is let in
+        self.port = self._server.getsockname()[1]
 
     def open(self) -> None:
-        self._server = socket.create_server(("127.0.0.1", self.port))
+        self._server.listen()
         threading.Thread(target=self._serve, daemon=True).start()
 
     def close(self) -> None:
-        if self._server is not None:
-            self._server.close()
+        self._server.close()
 
     def _serve(self) -> None:
-        assert self._server is not None
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._server.accept()
@@ -209,8 +208,7 @@ def test_a_node_whose_postgresql_comes_late_waits_says_so_and_serves_by_itself(t
     data = tmp_path / "data"
     data.mkdir()
     (data / "dirigent.yaml").write_text("models: {writer: {type: echo, says: one}}\n", encoding="utf-8")
-    with socket.create_server(("127.0.0.1", 0)) as place:
-        port = place.getsockname()[1]
+    port = _free_port()
     address = f"postgresql://postgres@127.0.0.1:{gate.port}/postgres"
     log = tmp_path / "printed.log"
     command = [sys.executable, "-m", "dirigent", "serve", "--data", str(data), "--port", str(port)]
@@ -254,6 +252,13 @@ def test_a_node_that_waits_for_its_database_stops_when_it_is_told_to(tmp_path: P
     one.until(lambda: "waiting for the database" in one.log)
 
     assert one.stop() == 0
+
+
+def _free_port() -> int:
+    """A port on which nobody listens, and which the system gives to nobody who asks for any."""
+    while True:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", randrange(20_000, 32_000))) as place:
+            return int(place.getsockname()[1])
 
 
 def _met(one: Node) -> bool:
