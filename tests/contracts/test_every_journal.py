@@ -26,7 +26,7 @@ from dirigent.core.journal import (
 )
 from dirigent.core.ports import Journal
 from dirigent.memory.journal import MemoryJournal
-from dirigent.store import Database, upgrade
+from dirigent.store import Database, aside, upgrade
 from dirigent.store.journal import StoredJournal
 from dirigent.store.vault import Vault
 
@@ -47,12 +47,14 @@ class _World:
         self.clock = clock
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[_World]:
+@pytest.fixture(params=["memory", "sqlite", "sqlite at once", "postgresql"])
+def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_World]:
     clock = Clock()
     if request.param == "memory":
         yield _World(MemoryJournal(clock), clock)
         return
+    monkeypatch.setattr(aside, "_QUICK", 60.0 if request.param == "sqlite at once" else 0.0)
+    monkeypatch.setattr(aside, "_IN_A_ROW", 1)
     database = Database.at(address(request, tmp_path))
     upgrade(database)
     journal = StoredJournal(database, Vault(database, tmp_path / "keys"), clock=clock)
@@ -63,7 +65,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[_World]:
 
 
 def address(request: pytest.FixtureRequest, folder: Path) -> str:
-    if request.param == "sqlite":
+    if request.param != "postgresql":
         return f"sqlite:///{folder / 'dirigent.db'}"
     found: str = request.getfixturevalue("founded_postgres")
     return found

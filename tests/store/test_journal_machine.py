@@ -15,7 +15,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import text
 
 from dirigent.core.journal import Entry, Fenced
-from dirigent.store import Database, journal_rows, upgrade
+from dirigent.store import Database, aside, journal_rows, upgrade
+from dirigent.store.brief import Brief
 from dirigent.store.journal import StoredJournal
 from tests.store.journal_machine import JournalMachine
 
@@ -53,6 +54,13 @@ def test_the_laws_hold_on_the_embedded_database(swift: Database) -> None:
     run(swift, 40)
 
 
+def test_the_laws_hold_where_entries_are_put_at_once(swift: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aside, "_QUICK", 60.0)
+    monkeypatch.setattr(aside, "_IN_A_ROW", 1)
+
+    run(swift, 40)
+
+
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_the_laws_hold_on_the_shared_database(database: Database) -> None:
     run(database, 6)
@@ -75,6 +83,12 @@ def _no_fence(patch: pytest.MonkeyPatch, database: Database) -> type[StoredJourn
     return NoFence
 
 
+def _no_fence_in_brief(patch: pytest.MonkeyPatch, database: Database) -> type[StoredJournal]:
+    whole = journal_rows.APPEND_BRIEF
+    patch.setattr(journal_rows, "APPEND_BRIEF", Brief(whole.name, whole.lite.replace("fence = ?2", "fence >= ?2"), ""))
+    return StoredJournal
+
+
 def _no_lease(patch: pytest.MonkeyPatch, database: Database) -> type[StoredJournal]:
     patch.setattr(journal_rows, "CLAIM", journal_rows.CLAIM.replace("due <= :now", "due <= :now + 60000"))
     return StoredJournal
@@ -91,7 +105,7 @@ def _forgotten_news(patch: pytest.MonkeyPatch, database: Database) -> type[Store
     return StoredJournal
 
 
-@pytest.mark.parametrize("plant", [_no_fence, _no_lease, _two_decisions, _forgotten_news])
+@pytest.mark.parametrize("plant", [_no_fence, _no_fence_in_brief, _no_lease, _two_decisions, _forgotten_news])
 def test_the_machine_sees_a_planted_fault(swift: Database, monkeypatch: pytest.MonkeyPatch, plant: Any) -> None:
     kind = plant(monkeypatch, swift)
 

@@ -131,6 +131,10 @@ class Database:
         """A writer's turn: of the embedded database one writes at a time, and the others of this process wait here."""
         return self._writer if self.lite else nullcontext()
 
+    def turn_at_once(self) -> Lock | None:
+        """A writer's turn of the embedded database, taken, where nobody else of this process has it; to be released."""
+        return self._writer if self.lite and self._writer.acquire(blocking=False) else None
+
     @property
     def engine(self) -> Engine:
         """What lies below, for migrations."""

@@ -9,23 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any, Generic, TypeVar
+from time import perf_counter
+from typing import Any, Generic, Literal, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from dirigent.core.errors import DirigentError
+from dirigent.store.aside import Aside
+from dirigent.store.brief import Brief, Values
 from dirigent.store.database import Database, DatabaseGone
 from dirigent.store.pulse import bump
 
-__all__ = ["Grouped", "Sheet"]
+__all__ = ["Grouped", "How", "Sheet"]
 
 T = TypeVar("T")
+How = Literal["freely", "barely", "briefly"]
 _log = logging.getLogger("dirigent.store")
 _MOST = 512
 """Writes in one transaction at most."""
@@ -57,6 +61,10 @@ class Sheet:
         """Carries out a statement that gives nothing."""
         self._driver.execute(_spelled(statement) if self._shared else statement, values)
 
+    def puts(self, brief: Brief, said: Sequence[Values]) -> bool:
+        """Whether a brief statement has put its row for each of these; where not for the first, then for none."""
+        return all(brief.put(self._driver, values) for values in said)
+
     def tell(self, topic: str) -> None:
         """Counts a topic of the pulse on, last of all: nobody waits for its row longer than the end takes."""
         self._topics.add(topic)
@@ -80,7 +88,7 @@ def _spelled(statement: str) -> str:
 
 
 class _Job(Generic[T]):
-    __slots__ = ("bare", "future", "loop", "order", "outcome", "prepare", "work")
+    __slots__ = ("future", "how", "loop", "order", "outcome", "prepare", "work")
 
     def __init__(
         self,
@@ -88,9 +96,9 @@ class _Job(Generic[T]):
         prepare: Callable[[], Any] | None,
         order: str,
         loop: asyncio.AbstractEventLoop,
-        bare: bool,  # noqa: FBT001
+        how: How,
     ) -> None:
-        self.bare = bare
+        self.how = how
         self.work = work
         self.prepare = prepare
         self.order = order
@@ -110,10 +118,12 @@ class _Job(Generic[T]):
 
 
 class Grouped:
-    """One thread that writes what is waiting, batch by batch."""
+    """One thread that writes what is waiting, batch by batch; most of it by a statement that is kept ready."""
 
-    def __init__(self, database: Database, name: str) -> None:
+    def __init__(self, database: Database, name: str, brief: Brief) -> None:
         self._database = database
+        self._brief = brief
+        self._aside = Aside(database, brief)
         self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
         self._connection: Connection | None = None
         self._thread = Thread(target=self._run, name=name, daemon=True)
@@ -132,6 +142,18 @@ class Grouped:
             self._queue.put(None)
             self._thread.join()
         self._forget_connection()
+        self._aside.close()
+
+    @property
+    def quick(self) -> bool:
+        """Whether a small write costs least where it is asked for."""
+        return self._aside.ready
+
+    def put(self, values: Values) -> bool:
+        """Whether the statement that is kept ready has put its row at once, and it is durable; see `quick`."""
+        put = self._aside.put(values)
+        self.transactions += put
+        return put
 
     async def write(
         self,
@@ -139,16 +161,18 @@ class Grouped:
         *,
         prepare: Callable[[], Any] | None = None,
         order: str = "",
-        bare: bool = False,
+        how: How = "freely",
     ) -> T:
         """What `work` gives, once what it wrote is durable.
 
         It gets a `Sheet`, and what `prepare` gave, which is done before the transaction begins. Of those in one
         transaction the ones of one `order` stay in their order, and all take their rows by it. A DirigentError of
-        `work` is its caller's alone: it has written nothing. One that is `bare` speaks to the driver alone, which costs
-        less. Raises DatabaseGone where nothing could be written.
+        `work` is its caller's alone: it has written nothing. What is done `barely` speaks to the driver alone, which
+        costs less. Of what is done `briefly`, `prepare` gives values of the statement that is kept ready; where it puts
+        its row for each of them, that was all, and `work` is not done, which is bare otherwise. Raises DatabaseGone
+        where nothing could be written.
         """
-        job = _Job(work, prepare, order, asyncio.get_running_loop(), bare)
+        job = _Job(work, prepare, order, asyncio.get_running_loop(), how)
         self._queue.put(job)
         return await job.future
 
@@ -166,6 +190,7 @@ class Grouped:
             ending = job is None
             if batch:
                 self._turn(batch)
+                self._aside.open()
 
     def _turn(self, batch: list[_Job[Any]]) -> None:
         able = [job for job in batch if self._prepared(job)]
@@ -226,36 +251,63 @@ class Grouped:
 
     def _transaction(self, jobs: Sequence[_Job[Any]]) -> None:
         connection = self._connected()
-        with self._database.turn, self._begun(connection, bare=all(job.bare for job in jobs)):
-            sheet = Sheet(connection)
-            for job in jobs:
-                given = job.outcome[0]
+        if not self._database.lite and all(job.how == "briefly" for job in jobs):
+            jobs = self._left(connection, jobs)
+            if not jobs:
+                return
+        bare = all(job.how != "freely" for job in jobs)
+        with self._database.turn:
+            if not bare:
+                with connection.begin():
+                    self._work(connection, jobs)
+            else:  # the database is told so without a layer in between
+                driver: Any = connection.connection.driver_connection
                 try:
-                    value = job.work(sheet) if job.prepare is None else job.work(sheet, given)
-                    job.outcome = (value, None)
-                except DirigentError as fault:
-                    if isinstance(fault, DatabaseGone):
-                        raise
-                    job.outcome = (None, fault)
-            sheet.close()
+                    if self._database.lite:  # the other one begins with its first statement
+                        driver.execute("BEGIN IMMEDIATE")
+                    self._work(connection, jobs)
+                except BaseException:
+                    driver.rollback()
+                    raise
+                began = perf_counter()
+                driver.commit()
+                if self._database.lite:
+                    self._aside.took(perf_counter() - began)
         self.transactions += 1
 
-    @contextmanager
-    def _begun(self, connection: Connection, *, bare: bool) -> Iterator[None]:
-        """A transaction; where all in it is bare, the database is told so without a layer in between."""
-        if not bare:
-            with connection.begin():
-                yield
-            return
-        driver: Any = connection.connection.driver_connection
-        if self._database.lite:  # the other one begins with its first statement
-            driver.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            driver.rollback()
-            raise
-        driver.commit()
+    def _left(self, connection: Connection, jobs: Sequence[_Job[Any]]) -> Sequence[_Job[Any]]:
+        """What cannot be done in brief; all else is durable now. What is wrong shows when the rest is done."""
+        way = self._brief.way(connection)
+        if way is None:
+            return jobs
+        put = self._brief.put_all(way, [values for job in jobs for values in job.outcome[0]])
+        if put is None:
+            return jobs
+        self.transactions += 1
+        left: list[_Job[Any]] = []
+        rows = iter(put)
+        for job in jobs:
+            if all([next(rows) for _ in job.outcome[0]]):  # noqa: C419  each of them is taken
+                job.outcome = (None, None)
+            else:
+                left.append(job)
+        return left
+
+    def _work(self, connection: Connection, jobs: Sequence[_Job[Any]]) -> None:
+        sheet = Sheet(connection)
+        for job in jobs:
+            given = job.outcome[0]
+            if job.how == "briefly" and self._database.lite and sheet.puts(self._brief, given):
+                job.outcome = (None, None)
+                continue
+            try:
+                value = job.work(sheet) if job.prepare is None else job.work(sheet, given)
+                job.outcome = (value, None)
+            except DirigentError as fault:
+                if isinstance(fault, DatabaseGone):
+                    raise
+                job.outcome = (None, fault)
+        sheet.close()
 
     def _connected(self) -> Connection:
         if self._connection is None:

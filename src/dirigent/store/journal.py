@@ -34,8 +34,10 @@ from dirigent.core.journal import (
     parted,
 )
 from dirigent.store import journal_rows as kept
+from dirigent.store.aside import AT_MOST
+from dirigent.store.brief import Values
 from dirigent.store.database import Database
-from dirigent.store.grouped import Grouped, Sheet
+from dirigent.store.grouped import Grouped, How, Sheet
 from dirigent.store.vault import Envelope, KeyLost, SubjectKey, Vault, enclosed
 
 __all__ = ["TOPIC", "Erased", "StoredJournal"]
@@ -51,6 +53,8 @@ _LOCKED = 5.0
 _TOLD_EVERY = 60.0
 _REMEMBERED = 10_000
 """Keys of runs that are kept open."""
+_AT_ONCE = 16
+"""So many entries are put on the loop before others on it get a turn."""
 
 
 class Erased(DirigentError):
@@ -90,12 +94,13 @@ class StoredJournal:
         self._asked = asked
         self._over = over
         self._clock = clock
-        self._grouped = Grouped(database, "journal")
+        self._grouped = Grouped(database, "journal", kept.APPEND_BRIEF)
         self._ciphers: OrderedDict[str, AESGCM] = OrderedDict()
         self._lock = Lock()
         self._held: dict[str, Claimed] = {}
         self._open = False
         self._told = 0.0
+        self._put_at_once = 0
         self.news: Callable[[], None] = lambda: None
 
     def start(self) -> None:
@@ -219,7 +224,7 @@ class StoredJournal:
 
         if not await asyncio.to_thread(self._ready):
             return ()
-        return await self._taken(await self._grouped.write(work, bare=True))
+        return await self._taken(await self._grouped.write(work, how="barely"))
 
     async def due(self, most: int) -> Sequence[tuple[str, int]]:
         """Runs that may be taken now, each with its present fence, in the order of `claim`."""
@@ -235,7 +240,7 @@ class StoredJournal:
             values = {"run": run, "fence": fence, "worker": worker, "now": now, "until": now + int(seconds * 1000)}
             return [_with_entries(sheet, row) for row in sheet.all(kept.TAKE, values)]
 
-        return next(iter(await self._taken(await self._grouped.write(work, order=run, bare=True))), None)
+        return next(iter(await self._taken(await self._grouped.write(work, order=run, how="barely"))), None)
 
     async def idle(self, segments: Sequence[tuple[str, int]]) -> Sequence[tuple[str, int]]:
         """Those of these segments, each a run and its fence before it was taken, that nobody walks any more."""
@@ -274,36 +279,49 @@ class StoredJournal:
                     found.append(row)
             return found
 
-        rows = await self._grouped.write(work, bare=True)
+        rows = await self._grouped.write(work, how="barely")
         return {run: None if stopped is None else kept.cancelled(stopped) for run, stopped in rows}
 
     async def append(self, run: str, fence: int, entries: Sequence[Entry]) -> None:
         if not entries:
             return
+        if len(entries) == 1 and self._grouped.quick and self._put(run, fence, entries[0]):
+            self._put_at_once += 1
+            if self._put_at_once % _AT_ONCE == 0:  # whoever else is on this loop gets a turn
+                await asyncio.sleep(0)
+            return
 
-        def prepare() -> list[_Row]:
+        def prepare() -> list[Values]:
             try:
-                return [self._row(run, entry) for entry in entries]
+                return [(run, fence, *self._row(run, entry)) for entry in entries]
             except _Unknown:
                 raise _erased(run) from None
 
-        def work(sheet: Sheet, rows: list[_Row]) -> None:
-            values: dict[str, Any] = {"run": run, "fence": fence, "many": len(rows)}
-            if self._database.lite:
-                length = self._checked(run, sheet.one(kept.APPEND, values))
-                self._insert(sheet, run, length - len(rows) + 1, rows)
-            else:  # each statement is a way to the server and back
-                ats, kinds, paths, told, bodies = (list(column) for column in zip(*rows, strict=True))
-                values |= {"ats": ats, "kinds": kinds, "paths": paths, "told": told, "bodies": bodies}
-                self._checked(run, sheet.one(kept.APPEND_SHARED, values))
+        def work(sheet: Sheet, said: list[Values]) -> None:
+            values = {"run": run, "fence": fence, "many": len(said)}
+            if not self._database.lite:
+                sheet.one(kept.LOCK, values)  # what comes from outside is counted by the statement after the wait
+            length = self._checked(run, sheet.one(kept.APPEND, values))
+            self._insert(sheet, run, length - len(said) + 1, [_Row(*each[2:]) for each in said])  # type: ignore[arg-type]
             held = self._held.get(run)
             for entry in entries:
                 if isinstance(entry, Asked) and held is not None:
                     question, submission = entry, held.submission
                     sheet.last(lambda connection, q=question, s=submission: self._asked(connection, s, q))  # type: ignore[misc]
 
-        bare = not any(isinstance(entry, Asked) for entry in entries)
-        await self._grouped.write(work, prepare=prepare, order=run, bare=bare)
+        how: How = "freely" if any(isinstance(entry, Asked) for entry in entries) else "briefly"
+        await self._grouped.write(work, prepare=prepare, order=run, how=how)
+
+    def _put(self, run: str, fence: int, entry: Entry) -> bool:
+        """Whether an entry is durable that was small enough, and about which nothing is wrong."""
+        with self._lock:
+            cipher = self._ciphers.get(run)
+        if cipher is None or isinstance(entry, Asked):
+            return False
+        facts, body = parted(entry)
+        if len(facts) + len(body or b"") > AT_MOST:
+            return False
+        return self._grouped.put((run, fence, *self._row_of(run, entry, facts, body, cipher)))
 
     async def rest(self, run: str, fence: int, until: float | None) -> None:
         def work(sheet: Sheet) -> bool:
@@ -330,6 +348,8 @@ class StoredJournal:
 
         def work(sheet: Sheet, row: _Row) -> None:
             values = {"run": run, "fence": fence, "status": ended.status, "now": self._now()}
+            if not self._database.lite:
+                sheet.one(kept.LOCK, values)
             found = sheet.one(kept.END, values)
             if found is None:
                 raise kept.fenced(run)
@@ -390,7 +410,10 @@ class StoredJournal:
     def _row(self, run: str, entry: Entry) -> _Row:
         """An entry as it is kept. Raises _Unknown where a body cannot be sealed, for the run or its key is gone."""
         facts, body = parted(entry)
-        sealed = None if body is None else enclosed(self._cipher(run), body, kept.about(run, facts))
+        return self._row_of(run, entry, facts, body, None if body is None else self._cipher(run))
+
+    def _row_of(self, run: str, entry: Entry, facts: bytes, body: bytes | None, cipher: AESGCM | None) -> _Row:
+        sealed = None if body is None or cipher is None else enclosed(cipher, body, kept.about(run, facts))
         kind = str(type(entry).__struct_config__.tag)
         return _Row(
             kept.milliseconds(entry.at or self._clock()), kind, getattr(entry, "path", None), facts.decode(), sealed

@@ -12,10 +12,11 @@ from sqlalchemy import Connection, text
 
 from dirigent.core.identity import Priority
 from dirigent.core.journal import Cancelled, Entry, Fenced, Submission, joined
+from dirigent.store.brief import Brief
 from dirigent.store.vault import Envelope, KeyLost, enclosed, opened
 
 __all__ = [
-    "APPEND", "APPEND_SHARED", "CLAIM", "CLAIM_SHARED", "END", "ENTRIES", "ENVELOPE", "INSERT", "LOCK", "PRIORITIES",
+    "APPEND", "APPEND_BRIEF", "CLAIM", "CLAIM_SHARED", "END", "ENTRIES", "ENVELOPE", "INSERT", "LOCK", "PRIORITIES",
     "RENEW", "RENEW_SHARED", "REST", "SUBMIT", "TAKE", "WAKE", "WAKE_ONCE", "about", "anything_due", "cancelled",
     "columns", "due_now", "entries_of", "envelope_in", "envelope_of", "fenced", "milliseconds", "opened_entry",
     "opened_submission", "sealed_submission", "submitted", "walked",
@@ -208,24 +209,27 @@ RENEW_SHARED = """
     )
     UPDATE runs SET due = :until FROM held WHERE runs.id = held.id RETURNING runs.id, runs.stopped"""
 
+# What is nearly always all there is to say: nothing of the run itself changes, so the entries count how many there are.
+APPEND_BRIEF = Brief(
+    "append",
+    """
+    INSERT INTO run_entries (run, seq, at, kind, path, facts, sealed)
+    SELECT id, (SELECT coalesce(max(seq), 0) FROM run_entries WHERE run = ?1) + 1, ?3, ?4, ?5, ?6, ?7
+    FROM runs WHERE id = ?1 AND fence = ?2 AND status = 'running' AND lapses = 0
+        AND (key IS NULL OR EXISTS (SELECT 1 FROM subject_keys WHERE subject_keys.id = runs.key))""",
+    """
+    INSERT INTO run_entries (run, seq, at, kind, path, facts, sealed)
+    SELECT id, (SELECT coalesce(max(seq), 0) FROM run_entries WHERE run = ?1) + 1,
+        ?3::bigint, ?4::text, ?5::text, ?6::text, ?7::bytea
+    FROM runs WHERE id = ?1::text AND fence = ?2::bigint AND status = 'running' AND lapses = 0
+        AND (key IS NULL OR EXISTS (SELECT 1 FROM subject_keys WHERE subject_keys.id = runs.key))
+    FOR NO KEY UPDATE OF runs""",
+)
+
 APPEND = """
-    UPDATE runs SET length = length + :many, lapses = 0
+    UPDATE runs SET length = (SELECT coalesce(max(seq), 0) FROM run_entries WHERE run = runs.id) + :many, lapses = 0
     WHERE id = :run AND fence = :fence AND status = 'running'
     RETURNING length, key IS NULL OR EXISTS (SELECT 1 FROM subject_keys WHERE subject_keys.id = runs.key)"""
-
-APPEND_SHARED = """
-    WITH held AS (
-        UPDATE runs SET length = length + :many, lapses = 0
-        WHERE id = :run AND fence = :fence AND status = 'running'
-        RETURNING length, key IS NULL OR EXISTS (SELECT 1 FROM subject_keys WHERE subject_keys.id = runs.key) AS live
-    ), written AS (
-        INSERT INTO run_entries (run, seq, at, kind, path, facts, sealed)
-        SELECT :run, held.length - :many + new.place, new.at, new.kind, new.path, new.facts, new.sealed
-        FROM held, unnest(:ats::bigint[], :kinds::text[], :paths::text[], :told::text[], :bodies::bytea[])
-            WITH ORDINALITY AS new (at, kind, path, facts, sealed, place)
-        WHERE held.live
-    )
-    SELECT length, live FROM held"""
 
 INSERT = """
     INSERT INTO run_entries (run, seq, at, kind, path, facts, sealed)
@@ -238,7 +242,8 @@ REST = """
     WHERE id = :run AND fence = :fence AND status = 'running' RETURNING status"""
 
 END = """
-    UPDATE runs SET status = :status, due = NULL, owner = NULL, ended = :now, length = length + 1
+    UPDATE runs SET status = :status, due = NULL, owner = NULL, ended = :now,
+        length = (SELECT coalesce(max(seq), 0) FROM run_entries WHERE run = runs.id) + 1
     WHERE id = :run AND fence = :fence AND status = 'running'
     RETURNING length, key IS NULL OR EXISTS (SELECT 1 FROM subject_keys WHERE subject_keys.id = runs.key)"""
 
@@ -246,7 +251,8 @@ LOCK = """SELECT id FROM runs WHERE id = :run FOR UPDATE"""
 
 WAKE = """
     UPDATE runs
-    SET length = length + 1, news = 1, stopped = coalesce(stopped, :stopped),
+    SET length = (SELECT coalesce(max(seq), 0) FROM run_entries WHERE run = runs.id) + 1, news = 1,
+        stopped = coalesce(stopped, :stopped),
         due = CASE WHEN status = 'running' THEN due ELSE :now END,
         status = CASE WHEN status = 'running' THEN 'running' ELSE 'ready' END
     WHERE id = :run AND status IN ('ready', 'running', 'waiting') RETURNING length"""
@@ -254,7 +260,8 @@ WAKE = """
 # that nobody else has answered is looked at here, and made sure of by the index run_entries_one_decision
 WAKE_ONCE = """
     UPDATE runs
-    SET length = length + 1, news = 1, stopped = coalesce(stopped, :stopped),
+    SET length = (SELECT coalesce(max(seq), 0) FROM run_entries WHERE run = runs.id) + 1, news = 1,
+        stopped = coalesce(stopped, :stopped),
         due = CASE WHEN status = 'running' THEN due ELSE :now END,
         status = CASE WHEN status = 'running' THEN 'running' ELSE 'ready' END
     WHERE id = :run AND status IN ('ready', 'running', 'waiting')

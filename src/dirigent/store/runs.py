@@ -43,7 +43,6 @@ class KeptRun(msgspec.Struct, frozen=True):
     priority: Priority
     due: int | None
     """When a worker looks at it next, in milliseconds since 1970."""
-    length: int
     submitted: int
     ended: int | None
 
@@ -228,7 +227,6 @@ def _run(row: Row[Any]) -> KeptRun:
         row.status,
         _PRIORITIES[row.priority],
         row.due,
-        row.length,
         row.submitted,
         row.ended,
     )

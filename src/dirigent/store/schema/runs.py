@@ -33,7 +33,7 @@ runs = Table(
     Column("news", Integer, nullable=False),  # whether something came from outside since it was claimed
     Column("lapses", Integer, nullable=False),  # how many workers in a row were lost over it without a word
     Column("stopped", Text),
-    Column("length", Integer, nullable=False),
+    Column("length", Integer, nullable=False),  # how many entries there were when something else of this row changed
     Column("submitted", BigInteger, nullable=False),
     Column("ended", BigInteger),
     Column("facts", Text, nullable=False),
