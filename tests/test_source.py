@@ -47,6 +47,7 @@ STANDS = (
     "core/traces.py",
     "durable.py",
     "memory/journal.py",
+    "store/brief.py",
     "store/bulks.py",
     "store/deliveries.py",
     "store/journal.py",

@@ -124,6 +124,7 @@ async def test_a_run_is_walked_to_its_end_and_its_follower_hears_all_of_it(node:
 
     assert (ended.status, ended.output) == ("done", {"sum": [1, 1]})
     assert [entry.path for entry in entries if isinstance(entry, StepEnded)] == ["a", "b"]
+    await engine.close(10.0)  # whoever follows may read the end before it is told here
     assert [(run, end.status) for run, end in told.ended] == [("run-1", "done")]
     assert not await engine.submit(a_run())
 

@@ -132,6 +132,15 @@ class JournalMachine(RuleBasedStateMachine):
         else:
             self._fenced(self.journal.append(known.run, claim.fence, entries))
 
+    @precondition(lambda self: self._lost())
+    @rule(which=st.integers(0, 1_000))
+    def append_after_the_loss(self, which: int) -> None:
+        lost = self._lost()
+        claim = lost[which % len(lost)]
+        self.done += 1
+        late = Noted(at=self.now, path=f"n{self.done}", value=self.done)
+        self._fenced(self.journal.append(claim.submission.run, claim.fence, [late]))
+
     @precondition(lambda self: self.claims)
     @rule(which=st.integers(0, 1_000), seconds=st.sampled_from((None, -1.0, 3.0)))
     def rest(self, which: int, seconds: float | None) -> None:
@@ -216,6 +225,14 @@ class JournalMachine(RuleBasedStateMachine):
         known.news = True
         if known.status != "running":
             known.status, known.due = "ready", self.now
+
+    def _lost(self) -> list[Claimed]:
+        """Claims to runs that go on elsewhere."""
+        return [
+            claim
+            for worker, claim in self.claims
+            if self.runs[claim.submission.run].status == "running" and not self._holds(worker, claim)
+        ]
 
     def _holds(self, worker: str, claim: Claimed) -> bool:
         return self._is_held(claim.submission.run, worker, claim.fence)

@@ -49,6 +49,8 @@ Index("runs_by_key", runs.c.key)
 _bulk = text("bulk IS NOT NULL")
 Index("runs_by_bulk", runs.c.bulk, runs.c.place, sqlite_where=_bulk, postgresql_where=_bulk)
 
+# Rows of their own, and not in the order of the key: a row in an index spills over from a kilobyte on, and then five
+# pages are written for each entry where these take three.
 run_entries = Table(
     "run_entries",
     metadata,
@@ -59,7 +61,6 @@ run_entries = Table(
     Column("path", Text),
     Column("facts", Text, nullable=False),
     Column("sealed", LargeBinary),
-    sqlite_with_rowid=False,
 )
 _decided = text("kind = 'decided'")
 Index(

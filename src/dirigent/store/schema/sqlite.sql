@@ -1,4 +1,4 @@
--- 0012_groups
+-- 0013_rows
 -- Written by `make schema` from the steps in store/migrations;
 
 CREATE TABLE alembic_version (
@@ -839,7 +839,26 @@ CREATE INDEX records_by_transaction ON records (tenant, transaction_id) WHERE tr
 
 CREATE INDEX records_failed ON records (tenant, id) WHERE flags >= 4;
 
-INSERT INTO alembic_version (version_num) VALUES ('0012_groups');
+DROP INDEX run_entries_one_decision;
+
+ALTER TABLE run_entries RENAME TO run_entries_before;
+
+CREATE TABLE run_entries (
+	run TEXT NOT NULL,
+	seq INTEGER NOT NULL,
+	at BIGINT NOT NULL,
+	kind TEXT NOT NULL,
+	path TEXT,
+	facts TEXT NOT NULL,
+	sealed BLOB,
+	CONSTRAINT run_entries_key PRIMARY KEY (run, seq)
+);
+
+DROP TABLE run_entries_before;
+
+CREATE UNIQUE INDEX run_entries_one_decision ON run_entries (run, path) WHERE kind = 'decided';
+
+INSERT INTO alembic_version (version_num) VALUES ('0013_rows');
 
 INSERT INTO downgrades (revision, "before", statements) VALUES ('0001_people', NULL, '["DROP TABLE downgrades","DROP TABLE pulse","DROP TABLE sign_in_failures","DROP TABLE sessions","DROP TABLE rates","DROP TABLE allowances","DROP TABLE purposes","DROP TABLE virtual_keys","DROP TABLE members","DROP TABLE projects","DROP TABLE tenants"]');
 
@@ -864,3 +883,5 @@ INSERT INTO downgrades (revision, "before", statements) VALUES ('0010_bulk', '00
 INSERT INTO downgrades (revision, "before", statements) VALUES ('0011_knowledge', '0010_bulk', '["DROP TABLE knowledge_pieces","DROP TABLE knowledge_documents"]');
 
 INSERT INTO downgrades (revision, "before", statements) VALUES ('0012_groups', '0011_knowledge', '["DROP INDEX records_failed","DROP INDEX records_by_run","DROP INDEX records_by_transaction","ALTER TABLE records RENAME TO records_before","CREATE TABLE records (\n    tenant INTEGER NOT NULL, \n    id BIGINT NOT NULL, \n    run BLOB NOT NULL, \n    project INTEGER, \n    purpose INTEGER, \n    \"key\" INTEGER, \n    member INTEGER, \n    path INTEGER, \n    model INTEGER, \n    deployment INTEGER, \n    revision INTEGER, \n    code INTEGER, \n    currency INTEGER, \n    status INTEGER NOT NULL, \n    flags INTEGER NOT NULL, \n    attempts INTEGER NOT NULL, \n    input_tokens BIGINT, \n    output_tokens BIGINT, \n    cached_tokens BIGINT, \n    reasoning_tokens BIGINT, \n    cost BIGINT, \n    duration BIGINT NOT NULL, \n    first_token BIGINT, \n    transaction_id TEXT, \n    request TEXT, \n    route TEXT, \n    CONSTRAINT records_key PRIMARY KEY (tenant, id)\n)\n WITHOUT ROWID","INSERT INTO records (tenant, id, run, project, purpose, key, member, path, model, deployment, revision, code, currency, status, flags, attempts, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost, duration, first_token, transaction_id, request, route)\n        SELECT r.tenant, r.id, r.run, nullif(g.project, 0), nullif(g.purpose, 0), nullif(g.key, 0), nullif(g.member, 0), nullif(g.path, 0), nullif(g.model, 0), nullif(g.deployment, 0), nullif(g.revision, 0), nullif(g.code, 0), nullif(g.currency, 0), g.status, r.flags % 4, r.attempts, r.input_tokens, r.output_tokens, r.cached_tokens, r.reasoning_tokens, r.cost, r.duration, r.first_token, r.transaction_id, r.request, r.route\n        FROM records_before r JOIN record_groups g ON g.id = r.group_id\n        ORDER BY r.tenant, r.id","DROP TABLE records_before","CREATE INDEX records_by_run ON records (substr(run, 1, 3))","CREATE INDEX records_by_transaction ON records (tenant, transaction_id) WHERE transaction_id IS NOT NULL","DROP TABLE record_groups"]');
+
+INSERT INTO downgrades (revision, "before", statements) VALUES ('0013_rows', '0012_groups', '["UPDATE runs SET length = (SELECT coalesce(max(seq), 0) FROM run_entries WHERE run = runs.id)","DROP INDEX run_entries_one_decision","ALTER TABLE run_entries RENAME TO run_entries_before","CREATE TABLE run_entries (\n    run TEXT NOT NULL, \n    seq INTEGER NOT NULL, \n    at BIGINT NOT NULL, \n    kind TEXT NOT NULL, \n    path TEXT, \n    facts TEXT NOT NULL, \n    sealed BLOB, \n    CONSTRAINT run_entries_key PRIMARY KEY (run, seq)\n)\n WITHOUT ROWID","INSERT INTO run_entries (run, seq, at, kind, path, facts, sealed)\n        SELECT run, seq, at, kind, path, facts, sealed FROM run_entries_before ORDER BY run, seq","DROP TABLE run_entries_before","CREATE UNIQUE INDEX run_entries_one_decision ON run_entries (run, path) WHERE kind = ''decided''"]');
