@@ -9,13 +9,14 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
 from dirigent.core.approvals import Verdict
 from dirigent.core.identity import Principal
 from dirigent.core.journal import Decided, Fenced, LeftOut, Noted, Submission
-from dirigent.store import Database, aside
+from dirigent.store import Database, aside, journal_rows
 from dirigent.store.aside import Aside
 from dirigent.store.journal import Erased, StoredJournal
 from dirigent.store.journal_rows import APPEND_BRIEF
@@ -96,6 +97,36 @@ async def test_of_many_in_one_transaction_who_lost_its_run_writes_nothing_and_th
     assert [type(each) for each in told] == [type(None), Fenced] * 10
     assert len(await journal.load("run-0")) == 1
     assert len(await journal.load("run-1")) == 0
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_what_is_durable_is_not_written_again_where_something_beside_it_fails(
+    journal: StoredJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fence = await begun(journal, "run-1", "run-2", "run-3")
+    monkeypatch.setattr(journal_rows, "APPEND", "SELECT 1 FROM nowhere")
+    entry = Noted(path="n", value="words")
+    beside = [journal.append("run-1", fence, [entry]), journal.append("run-3", fence, [entry])]
+
+    told = await asyncio.gather(*beside, journal.append("run-2", fence - 1, [entry]), return_exceptions=True)
+
+    assert told[:2] == [None, None]
+    assert isinstance(told[2], psycopg.errors.UndefinedTable)
+    assert [len(await journal.load(f"run-{number}")) for number in (1, 2, 3)] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_what_the_server_refuses_fails_alone(journal: StoredJournal) -> None:
+    fence = await begun(journal, "run-1", "run-2", "run-3")
+    runs = {"run-1": "n", "run-2": "no\0path", "run-3": "n"}
+
+    told = await asyncio.gather(
+        *(journal.append(run, fence, [Noted(path=path, value=1)]) for run, path in runs.items()),
+        return_exceptions=True,
+    )
+
+    assert [each is None for each in told] == [True, False, True]
+    assert [len(await journal.load(run)) for run in runs] == [1, 0, 1]
 
 
 async def test_several_entries_are_there_together_in_their_order(journal: StoredJournal) -> None:

@@ -88,7 +88,7 @@ def _spelled(statement: str) -> str:
 
 
 class _Job(Generic[T]):
-    __slots__ = ("future", "how", "loop", "order", "outcome", "prepare", "work")
+    __slots__ = ("done", "future", "how", "loop", "order", "outcome", "prepare", "work")
 
     def __init__(
         self,
@@ -98,6 +98,8 @@ class _Job(Generic[T]):
         loop: asyncio.AbstractEventLoop,
         how: How,
     ) -> None:
+        self.done = False
+        """Whether it is durable already, whatever becomes of the others."""
         self.how = how
         self.work = work
         self.prepare = prepare
@@ -226,10 +228,11 @@ class Grouped:
             raise
         except Exception as fault:  # noqa: BLE001  each of them hears of it
             self._forget_connection()
-            if len(jobs) == 1:
-                self._alone(jobs[0], given[id(jobs[0])], fault)
+            left = [job for job in jobs if not job.done]
+            if len(left) == 1:
+                self._alone(left[0], given[id(left[0])], fault)
                 return
-            for job in jobs:  # whose fault it was shows when each goes by itself
+            for job in left:  # whose fault it was shows when each goes by itself
                 job.outcome = (given[id(job)], None)
                 try:
                     self._transaction([job])
@@ -280,15 +283,16 @@ class Grouped:
         way = self._brief.way(connection)
         if way is None:
             return jobs
-        put = self._brief.put_all(way, [values for job in jobs for values in job.outcome[0]])
+        said: list[Sequence[Values]] = [job.outcome[0] or () for job in jobs]
+        put = self._brief.put_all(way, [values for each in said for values in each])
         if put is None:
             return jobs
         self.transactions += 1
         left: list[_Job[Any]] = []
         rows = iter(put)
-        for job in jobs:
-            if all([next(rows) for _ in job.outcome[0]]):  # noqa: C419  each of them is taken
-                job.outcome = (None, None)
+        for job, each in zip(jobs, said, strict=True):
+            if all([next(rows) for _ in each]):  # noqa: C419  each of them is taken
+                job.outcome, job.done = (None, None), True
             else:
                 left.append(job)
         return left
@@ -297,7 +301,7 @@ class Grouped:
         sheet = Sheet(connection)
         for job in jobs:
             given = job.outcome[0]
-            if job.how == "briefly" and self._database.lite and sheet.puts(self._brief, given):
+            if job.how == "briefly" and self._database.lite and sheet.puts(self._brief, given or ()):
                 job.outcome = (None, None)
                 continue
             try:
