@@ -78,7 +78,8 @@ class Durable:
         run.logbook = Logbook(run.id, state, append)
         if run.allotment is not None:  # what it may use up counts from its beginning, wherever that was
             spent = spent_in(state)
-            run.allotment.resume(Charge(spent.cost, spent.input_tokens + spent.output_tokens, spent.attempts))
+            before = Charge(spent.cost, spent.input_tokens + spent.output_tokens, spent.attempts)
+            run.allotment.resume(before, spent.of_models)
         self._records[run.id] = run.record
         request = self.request(submission)
         facing = run.catalog.facing(run.model)

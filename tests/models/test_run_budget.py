@@ -13,7 +13,7 @@ import pytest
 
 from dirigent.conductor import Conductor
 from dirigent.core.allowances import Allowance
-from dirigent.core.errors import BudgetExceeded, DirigentError
+from dirigent.core.errors import BudgetExceeded, DirigentError, LimitExceeded
 from dirigent.core.events import collect
 from dirigent.core.identity import Principal
 from dirigent.core.journal import Claimed, Ended, Entry, Submission, Suspended, fold
@@ -181,30 +181,54 @@ async def test_a_part_of_a_run_that_nothing_bounds_is_bounded() -> None:
         assert (await collect(run.ask("a", request("hi", "a")))).text == "Guten Tag"
 
 
-async def test_a_run_that_is_taken_up_by_another_process_has_what_is_left_and_no_more() -> None:
+class Walked:
+    """A run of a pipeline that asks, waits, and asks again; nothing but its journal goes from process to process."""
+
+    def __init__(self, world: Governed) -> None:
+        self.world = world
+        revision = world.conductor.catalog.revision
+        self.submission = Submission(run="run-1", principal=ANNA, model="p", revision=revision, body=b'"hi"')
+        self.entries: list[Entry] = []
+
+    async def append(self, more: Sequence[Entry]) -> None:
+        self.entries.extend(more)
+
+    async def walk(self) -> Ended:
+        claimed = Claimed(self.submission, 1, tuple(self.entries))
+        return await Durable(self.world.conductor, ()).walk(claimed, fold(self.entries), self.append)
+
+    async def in_two_processes(self) -> Ended:
+        with pytest.raises(Suspended):
+            await self.walk()
+        await asyncio.sleep(0.02)
+        return await self.walk()
+
+
+def asks_twice(second: str = "a") -> dict[str, Any]:
     steps = [
         {"type": "prompt", "name": "first", "model": "a", "prompt": "hi"},
         {"type": "wait", "name": "w", "for": 0.01},
-        {"type": "prompt", "name": "second", "model": "a", "prompt": "hi"},
+        {"type": "prompt", "name": "second", "model": second, "prompt": "hi"},
     ]
-    async with governed(76 * CENT, {"p": {"type": "pipeline", "steps": steps}}) as world:
-        revision = world.conductor.catalog.revision
-        submission = Submission(run="run-1", principal=ANNA, model="p", revision=revision, body=b'"hi"')
-        entries: list[Entry] = []
+    return {"p": {"type": "pipeline", "steps": steps}}
 
-        async def append(more: Sequence[Entry]) -> None:
-            entries.extend(more)
 
-        async def walk() -> Ended:
-            claimed = Claimed(submission, 1, tuple(entries))  # nothing but the journal goes from one to the next
-            return await Durable(world.conductor, ()).walk(claimed, fold(entries), append)
-
-        with pytest.raises(Suspended):
-            await walk()
-        await asyncio.sleep(0.02)
-        ended = await walk()
+async def test_a_run_that_is_taken_up_by_another_process_has_what_is_left_and_no_more() -> None:
+    async with governed(76 * CENT, asks_twice()) as world:
+        ended = await Walked(world).in_two_processes()
 
         told = [json.loads(body) for visit in world.vendor.visits for body in visit.bodies]
         first, second = (each.get("max_tokens", each.get("max_completion_tokens")) for each in told)
         assert ended.status == "done"
         assert first - second == COST // 2_000_000
+
+
+async def test_what_a_run_has_of_a_single_model_is_what_other_processes_left_of_it() -> None:
+    once = Allowance("m", "model", "a", "requests", 1, "run", tenant="acme")
+    async with governed(10_000 * CENT, asks_twice(), more=(once,)) as world:
+        with pytest.raises(LimitExceeded):
+            await Walked(world).in_two_processes()
+
+        assert sum(len(visit.bodies) for visit in world.vendor.visits) == 1
+    async with governed(10_000 * CENT, asks_twice("b"), more=(once,)) as world:
+        assert (await Walked(world).in_two_processes()).status == "done"

@@ -42,8 +42,13 @@ class Allotment:
         self._rates = rates
         self._stopped = stopped
 
-    def resume(self, before: Charge) -> None:
-        """Counts what the run had used up before it came here, as far as its journal knows what that cost."""
+    def resume(self, before: Charge, of_models: Mapping[str, int] = {}) -> None:
+        """Counts what the run had used up before it came here, as far as its journal knows what that cost.
+
+        `of_models` is used of what single models have for each run, by the ids of their allowances.
+        """
+        for id, used in of_models.items():  # noqa: A001
+            self.used[id] = self.used.get(id, 0) + used
         for allowance in self.allowances:
             amount = amount_of(allowance, before, self._rates)
             if amount is not None:
@@ -88,7 +93,7 @@ class Allotment:
                 left = allowance.most - part.used.get(allowance.id, 0)
                 charge = self._fitting(allowance, left, charge, least)
                 places.append((part, allowance))
-        held = Held(charge, places, self._rates)
+        held = Held(charge, places, self._rates, of_model)
         held.take()
         return held
 
@@ -144,10 +149,18 @@ class Allotments:
 class Held:
     """What is held for one call, in every allotment that it counts in; settled once."""
 
-    __slots__ = ("_amounts", "_places", "_rates", "charge")
+    __slots__ = ("_amounts", "_places", "_rates", "charge", "of_model")
 
-    def __init__(self, charge: Charge, places: Sequence[tuple[Allotment, Allowance]], rates: Rates) -> None:
+    def __init__(
+        self,
+        charge: Charge,
+        places: Sequence[tuple[Allotment, Allowance]],
+        rates: Rates,
+        of_model: Sequence[Allowance] = (),
+    ) -> None:
         self.charge = charge
+        self.of_model = {allowance.id: 0 for allowance in of_model}
+        """What it uses of what the model that is asked has for each run, by the ids of its allowances."""
         self._places = places
         self._rates = rates
         self._amounts = [0] * len(places)
@@ -179,6 +192,8 @@ class Held:
                 continue
             part.used[allowance.id] = part.used.get(allowance.id, 0) + amount - self._amounts[at]
             self._amounts[at] = amount
+            if allowance.id in self.of_model:
+                self.of_model[allowance.id] = amount
 
 
 def _refusal(run: str, allowance: Allowance, left: int, need: int) -> Denied:

@@ -74,6 +74,8 @@ class Spent(msgspec.Struct, frozen=True, omit_defaults=True):
     attempts: int = 0
     reason: str | None = None
     """Why a router chose whom it chose."""
+    of_models: Mapping[str, int] = {}
+    """What it used of what single models have for each run, by the ids of their allowances and in their units."""
 
 
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from dirigent.core.allotment import Allotment
+from dirigent.core.allotment import Allotment, Held
 from dirigent.core.bounds import Bounds
 from dirigent.core.decision import Decision
 from dirigent.core.errors import DirigentError, Forbidden, Overrun
@@ -182,6 +182,7 @@ class Record:
         "failed_first",
         "first_token",
         "forwarded",
+        "holds",
         "left_out",
         "reused",
         "started",
@@ -214,6 +215,8 @@ class Record:
         """The type of a verbatim answer that is not what its dialect usually answers."""
         self.left_out: tuple[str, ...] = ()
         """Settings of the request that the deployment's dialect has no words for."""
+        self.holds: tuple[Held, ...] = ()
+        """What was held for calls to models that have something for each run; for whoever goes on with this one."""
         self.reused: str | None = None
         """The run whose answer is given again; None where somebody was asked."""
 
@@ -230,6 +233,7 @@ class Record:
         """Adds what was done under a record of its own."""
         self.decisions += other.decisions
         self.attempts += other.attempts
+        self.holds += other.holds
         if other.usage is not None:
             self.usage = other.usage if self.usage is None else self.usage + other.usage
         if other.cost is not None and (self.cost is None or self.cost.currency == other.cost.currency):
@@ -244,6 +248,10 @@ class Record:
     def spent(self, seconds: float) -> Spent:
         """What was used up under this record, in words for a journal."""
         usage = self.usage
+        of_models: dict[str, int] = {}
+        for held in self.holds:
+            for id, amount in held.of_model.items():  # noqa: A001
+                of_models[id] = of_models.get(id, 0) + amount
         return Spent(
             seconds=round(seconds, 6),
             deployment=self.deployment,
@@ -253,6 +261,7 @@ class Record:
             unpriced=self.unpriced,
             attempts=len(self.attempts),
             reason=self.route,
+            of_models=of_models,
         )
 
     @property

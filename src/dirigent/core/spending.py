@@ -25,6 +25,7 @@ def spent_in(state: State, place: str = "") -> Spent:
     seconds, tokens_in, tokens_out, attempts = 0.0, 0, 0, 0
     cost: Money | None = None
     deployment, reason, unpriced = None, None, False
+    of_models: dict[str, int] = {}
     for each in told:
         if each.path in outer:
             continue
@@ -35,6 +36,8 @@ def spent_in(state: State, place: str = "") -> Spent:
         attempts += spent.attempts
         deployment, reason = spent.deployment or deployment, spent.reason or reason
         unpriced = unpriced or spent.unpriced
+        for id, amount in spent.of_models.items():  # noqa: A001
+            of_models[id] = of_models.get(id, 0) + amount
         if spent.cost is not None:
             if cost is not None and cost.currency != spent.cost.currency:
                 unpriced = True
@@ -49,6 +52,7 @@ def spent_in(state: State, place: str = "") -> Spent:
         unpriced=unpriced,
         attempts=attempts,
         reason=reason,
+        of_models=of_models,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dirigent.core.allotment import Held
+from dirigent.core.allotment import Allotment, Held
 from dirigent.core.allowances import Allowance, Charge, no_price
 from dirigent.core.errors import BudgetExceeded, Denied
 from dirigent.core.messages import File, Image, Message, Opaque, Request, Text, Tool, ToolCall
@@ -121,7 +121,7 @@ def funded_at_once(request: Request, body: bytes, run: Run, tariff: Tariff | Non
     held = None
     if allotment is not None:
         try:
-            held = allotment.hold(run.grant.allotted(run.model), charge, charge)
+            held = _held(run, allotment, charge, charge)
         except Denied:
             return None
     reservation = None
@@ -150,7 +150,7 @@ async def funded(
     if counted and most.money is None and (budget := _counts_money(allowances)):
         raise no_price(budget, most)
     least = _charge(tariff, input_tokens, min(output_tokens, _LEAST * request.choices))
-    held = allotment.hold(run.grant.allotted(run.model), most, least) if allotment is not None else None
+    held = _held(run, allotment, most, least) if allotment is not None else None
     got, reservation = most if held is None else held.charge, None
     if ledger is not None and counted:
         try:
@@ -174,6 +174,14 @@ async def funded(
         funds.release()
         raise BudgetExceeded("what is left pays for no answer", level="run", subject=run.id)
     return funds, bound
+
+
+def _held(run: Run, allotment: Allotment, most: Charge, least: Charge) -> Held:
+    of_model = run.grant.allotted(run.model)
+    held = allotment.hold(of_model, most, least)
+    if of_model:  # its journal says what of it is used: whoever goes on with the run has no other source
+        run.record.holds += (held,)
+    return held
 
 
 def nearly_spent(run: Run) -> Allowance | None:
