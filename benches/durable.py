@@ -51,7 +51,7 @@ int fsync(int fd) { __sync_fetch_and_add(&counted, 1); return ((int (*)(int)) dl
 """
 
 
-class Figures(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True):
     """What was found on one database in one place."""
 
     database: str
@@ -83,7 +83,7 @@ def main() -> int:
                 [str(each) for each in inner], env={**os.environ, **({"LD_PRELOAD": library} if library else {})},
                 check=False,
             ).returncode  # fmt: skip
-    found: list[Figures] = []
+    found: list[Step] = []
     for place, at in (("tmpfs", Path("/dev/shm")), ("disk", given.disk)):  # noqa: S108
         for kind in ("sqlite", "postgresql"):
             figures = uvloop.run(_measured(kind, place, at, given.steps))
@@ -100,11 +100,16 @@ def main() -> int:
     return 0
 
 
+def load(file: Path = RESULTS) -> Sequence[Step]:
+    """What was found when this ran last. Raises OSError where it never did."""
+    return msgspec.json.decode(file.read_bytes(), type=list[Step])
+
+
 def _shown(number: float | None) -> str:
     return "unknown" if number is None else f"{number:.2f}"
 
 
-async def _measured(kind: str, place: str, folder: Path, steps: int) -> Figures:
+async def _measured(kind: str, place: str, folder: Path, steps: int) -> Step:
     with _database(kind, folder) as (database, at):
         journal = StoredJournal(database, Vault(database, at / "keys"))
         journal.start()
@@ -130,7 +135,7 @@ async def _measured(kind: str, place: str, folder: Path, steps: int) -> Figures:
             grouped.append(AT_ONCE * each / (journal.transactions - transactions))
             group_syncs.append(_between(before, _synced(database), AT_ONCE * each))
         journal.close()
-        return Figures(
+        return Step(
             kind, place, median(alone), median(busy), _least(syncs), max(together), median(grouped), _least(group_syncs)
         )
 

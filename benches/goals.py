@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from benches.decisions import ENCODER_AT_TIMES, Timing
+from benches.durable import Step
 from benches.governance import Proof
 from benches.harness import middle
 from benches.leaving import Left
@@ -49,6 +50,8 @@ class Figures(NamedTuple):
     """The section on the SDKs' own tests, where `make conformance` has measured it."""
     governance: Mapping[str, Proof] = {}
     """What the proofs of governance noted, each when it ran last."""
+    durable: Sequence[Step] = ()
+    """What a step of a durable run cost when `python -m benches.durable` ran last."""
 
 
 class Goal(NamedTuple):
@@ -97,6 +100,7 @@ def goals(figures: Figures) -> list[Goal]:
         Goal("packages of the base installation", 25, figures.packages.get("base")),
         Goal("packages with the embedded model", 40, figures.packages.get("local")),
         *_decisions(figures.decisions),
+        *_durable(figures.durable),
         *_governance(figures.governance),
     ]
 
@@ -161,6 +165,15 @@ def _soak(soak: Soaked | None) -> list[Goal]:
     return [
         Goal("an hour at half load with failures, growth of memory", 1, slope, margin if long else "MB"),
         Goal("the same, tasks, sockets and places left behind", 0, left),
+    ]
+
+
+def _durable(steps: Sequence[Step]) -> list[Goal]:
+    most = {"sqlite": 0.05, "postgresql": 0.3}
+    return [
+        Goal(f"a durable step in memory, {each.database}", most[each.database], each.step_ms, "ms")
+        for each in steps
+        if each.place == "tmpfs"
     ]
 
 

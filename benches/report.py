@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from benches.decisions import Timing
+from benches.durable import Step
 from benches.goals import LONG, Figures, Goal, goals, ratio_to_nginx
 from benches.governance import Proof
 from benches.harness import middle
@@ -82,6 +83,10 @@ interval. What is held is compared before the first call and after the last, whe
 _GOVERNING = """\
 Noted by the proofs themselves in long runs (`FIGURES=1`), each at a time of its own; `make prove` has shorter ones.
 Overspent is what a provider charged beyond a budget by its own bill; a refusal is false where there was room."""
+_DURABLE = """\
+Through the logbook and the journal as a node has them, sealing and fences included, a kilobyte a step: one run that
+takes step after step (the median of the rounds), and 64 that do so at once (the best round). `tmpfs` waits for no disk,
+so the program is measured there; on `disk` the disk is. Noted by `python -m benches.durable`, at a time of its own."""
 _STARTING = """\
 Fresh processes, one after the other; the bytecode is compiled. A start ends with the first 200 of `GET /v1/models`,
 asked every 5 ms. *First words*: a whole answer of the small embedded model, asked as soon as the server listens."""
@@ -123,6 +128,7 @@ def page(figures: Figures) -> str:
             *_workers(figures.workers, apart=figures.apart),
             *_beside(figures.peers),
             *_soak(figures.soak),
+            *_durable(figures.durable),
             *_governance(figures.governance),
             *_processes(figures),
             *_decisions(figures.decisions),
@@ -286,6 +292,36 @@ def _soak(soak: Soaked | None) -> list[str]:
         "",
         *_table(("what", ""), cells),
         "",
+    ]
+
+
+def _durable(steps: Sequence[Step]) -> list[str]:
+    if not steps:
+        return []
+    columns = (
+        "database, on",
+        "ms a step",
+        "of it CPU",
+        "syncs",
+        "64 at once, steps/s",
+        "in a transaction",
+        "syncs each",
+    )
+    return ["## Durable steps", "", _DURABLE, "", *_table(columns, map(_durable_row, steps)), ""]
+
+
+def _durable_row(step: Step) -> list[str]:
+    def shown(number: float | None) -> str:
+        return "–" if number is None else f"{number:.2f}"
+
+    return [
+        f"{step.database}, {step.place}",
+        f"{step.step_ms:.3f}",
+        f"{step.step_cpu_ms:.3f}",
+        shown(step.syncs_per_step),
+        f"{step.together_per_s:,.0f}",
+        f"{step.steps_per_transaction:.1f}",
+        shown(step.together_syncs_per_step),
     ]
 
 

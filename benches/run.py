@@ -11,12 +11,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from benches.decisions import decided
+from benches.durable import Step
+from benches.durable import load as load_durable
 from benches.goals import Figures, goals
 from benches.governance import Proof
 from benches.governance import load as load_governance
@@ -117,6 +119,7 @@ def everything(rounds: int, seconds: float, peers: tuple[str, ...]) -> Figures:
         soak=_soak(missing),
         conformance=_conformance(missing),
         governance=_governance(missing),
+        durable=_durable(missing),
     )
 
 
@@ -157,6 +160,15 @@ def _governance(missing: list[str]) -> Mapping[str, Proof]:
     except OSError:
         missing.append("the proofs of governance: none has noted its figures here")
         return {}
+
+
+def _durable(missing: list[str]) -> Sequence[Step]:
+    """What `python -m benches.durable` found when it ran last."""
+    try:
+        return load_durable()
+    except OSError:
+        missing.append("durable steps: `python -m benches.durable` has not run here")
+        return ()
 
 
 def _soak(missing: list[str]) -> Soaked | None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benches.decisions import CANDIDATES, ENCODER_AT_TIMES, Spread, Timing
+from benches.durable import Step
 from benches.goals import Figures, Goal, goals, ratio_to_nginx
 from benches.governance import Figure, Proof
 from benches.harness import middle, troubled
@@ -138,6 +139,17 @@ def test_what_a_proof_noted_is_shown_and_held_against_its_goal() -> None:
     assert "storm: calls a second" not in verdicts(found)
     assert "Measured on 2026-11-30 03:00 UTC: a thousand calls." in page(found)
     assert "| calls a second | 12.5 |" in page(found)
+
+
+def test_what_durable_steps_cost_is_shown_and_held_against_its_goal_in_memory_alone() -> None:
+    steps = [
+        Step("sqlite", place, cost, cost, 1.0, 20_000, 1.0, None) for place, cost in (("tmpfs", 0.045), ("disk", 2.0))
+    ]
+    found = figures(durable=[*steps, Step("postgresql", "tmpfs", 0.31, 0.1, None, 9_000, 64.0, 0.02)])
+
+    assert verdicts(found)["a durable step in memory, sqlite"] == "reached"
+    assert verdicts(found)["a durable step in memory, postgresql"] == "**missed**"
+    assert "| sqlite, disk | 2.000 | 2.000 | 1.00 | 20,000 | 1.0 | – |" in page(found)
 
 
 def test_what_a_stream_is_late_without_any_gateway_is_not_held_against_the_gateway() -> None:
