@@ -63,6 +63,24 @@ def test_everything_that_was_put_is_written_in_order(marks: Database, tmp_path: 
     assert (box.dropped, box.refused, box.waiting) == (0, 0, 0)
 
 
+def test_what_comes_while_rows_are_written_waits_for_the_next_turn(marks: Database, tmp_path: Path) -> None:
+    lots: list[int] = []
+
+    def meanwhile(connection: Connection, rows: Sequence[Mark]) -> None:
+        write(connection, rows)
+        lots.append(len(rows))
+        box.put(Mark(100 + len(lots)))  # a lot of its own for each few would cost more than all the others
+
+    box: Outbox[Mark, Mark] = Outbox("marks", marks, Mark, meanwhile, folder=tmp_path / "spool", batch=3)
+    for number in range(7):
+        box.put(Mark(number))
+
+    box.flush()
+
+    assert lots == [3, 3, 1]
+    assert box.waiting == 3
+
+
 def test_a_full_outbox_drops_and_counts(marks: Database, tmp_path: Path) -> None:
     box = outbox(marks, tmp_path, most=10)
 

@@ -39,8 +39,7 @@ class Sketch:
     def of(cls, durations: Iterable[float]) -> Sketch:
         """The sketch of these durations."""
         made = cls()
-        for seconds in durations:
-            made.add(seconds)
+        made.extend(durations)
         return made
 
     @classmethod
@@ -68,8 +67,14 @@ class Sketch:
 
     def add(self, seconds: float) -> None:
         """Counts one duration."""
-        bucket = min(_MOST, ceil(log(seconds / FINEST) / _LOG)) if seconds > FINEST else 0
-        self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
+        self.extend((seconds,))
+
+    def extend(self, durations: Iterable[float]) -> None:
+        """Counts several."""
+        buckets = self.buckets
+        for seconds in durations:
+            bucket = min(_MOST, ceil(log(seconds / FINEST) / _LOG)) if seconds > FINEST else 0
+            buckets[bucket] = buckets.get(bucket, 0) + 1
 
     def take(self, other: Sketch) -> None:
         """Adds all that another one has counted."""
@@ -100,5 +105,5 @@ class Sketch:
             return ""
         first, last = min(buckets), max(buckets)
         if last - first < _CLOSE * len(buckets):
-            return msgspec.json.encode([first, *(buckets.get(each, 0) for each in range(first, last + 1))]).decode()
+            return msgspec.json.encode([first, *[buckets.get(each, 0) for each in range(first, last + 1)]]).decode()
         return msgspec.json.encode(buckets).decode()

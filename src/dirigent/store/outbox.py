@@ -128,7 +128,10 @@ class Outbox(Generic[T, S]):
 
     def _turn(self) -> None:
         away = self._spool.waiting > 0 and not self._drain()
-        while batch := self._taken():
+        due = len(self._queue)  # what comes meanwhile waits for the next turn: a transaction for a few rows is dear
+        while due > 0:
+            batch = self._taken(min(self._batch, due))
+            due -= len(batch)
             rows = cast("Sequence[S]", batch) if self._before is None else self._prepared(batch)
             if not away:
                 try:
@@ -138,10 +141,12 @@ class Outbox(Generic[T, S]):
                     _log.warning("rows of the outbox %s wait in a file: %s", self.name, fault)
                     away, self._retry_at = True, monotonic() + _RETRY
             self._set_aside(rows)
+        if len(self._queue) >= self._batch:
+            self._due.set()
 
-    def _taken(self) -> list[T]:
+    def _taken(self, many: int) -> list[T]:
         queue = self._queue
-        return [queue.popleft() for _ in range(min(self._batch, len(queue)))]
+        return [queue.popleft() for _ in range(many)]
 
     def _prepared(self, batch: Sequence[T]) -> Sequence[S]:
         before = cast("Callable[[Sequence[T]], Sequence[S]]", self._before)

@@ -9,12 +9,13 @@ looked up once for all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from dirigent.core.observations import Served
-from dirigent.store.rows import MARKS, put
+from dirigent.store.rows import Statement, matching, put
 from dirigent.store.usage import DAY, EPOCH, add, place_at
 from dirigent.store.words import kept
 
@@ -32,8 +33,8 @@ _PACKED = 12
 _LONGEST_ROUTE = 200
 _LOCK = 0x_D1_71_6E_06
 
-_Words = tuple[str | None, ...]
-"""Tenant, project, purpose, key, member, path, model, deployment, revision, code and currency."""
+_Common = tuple[str | int | None, ...]
+"""Tenant, project, purpose, key, member, path, model, deployment, revision, code and currency, and the status."""
 _COLUMNS = (
     *("tenant", "id", "run", "group_id", "flags", "attempts", "input_tokens", "output_tokens", "cached_tokens"),
     *("reasoning_tokens", "cost", "duration", "first_token", "transaction_id", "request", "route"),
@@ -42,39 +43,43 @@ _GROUPED = (
     *("tenant", "project", "purpose", "key", "member", "path", "model", "deployment", "revision", "code"),
     *("currency", "status"),
 )
-_GROUPS_AT_ONCE = 400
+_TAKEN = Statement("SELECT id FROM records WHERE tenant = :tenant AND id >= :first AND id <= :last")
+_ENDED = attrgetter("at")
 
 
 def write(connection: Connection, served: Sequence[Served]) -> None:
     """Writes records and counts them in the sums of usage; what belongs to no tenant is left out."""
-    alike: dict[_Words, list[Served]] = {}
+    alike: dict[_Common, list[Served]] = {}
     for each in served:
         if each.tenant is None:
             continue
         cost = each.cost
-        words = (
+        common = (
             each.tenant, each.project, each.purpose, each.key, each.member, each.path, each.model, each.deployment,
-            each.revision, each.code, cost.currency if cost is not None else None,
+            each.revision, each.code, cost.currency if cost is not None else None, each.status,
         )  # fmt: skip
-        found = alike.get(words)
+        found = alike.get(common)
         if found is None:
-            found = alike[words] = []
+            found = alike[common] = []
         found.append(each)
     if not alike:
         return
-    ids = kept(connection, {word for words in alike for word in words if word is not None})
-    known = {tuple(ids[word] if word is not None else 0 for word in words): each for words, each in alike.items()}
+    ids = kept(connection, {word for common in alike for word in common if isinstance(word, str)})
+    known = {
+        tuple(ids[word] if isinstance(word, str) else word or 0 for word in common): each
+        for common, each in alike.items()
+    }
     taken = _taken(connection, known)
     groups = _groups(connection, known)
     rows: list[tuple[Any, ...]] = []
     stretches: set[tuple[int, int, int, int]] = set()
     for numbers, several in known.items():
         tenant, purpose, key = numbers[0], numbers[2], numbers[3]
-        for place, row in _rows(numbers, several, taken[tenant], groups):
-            rows.append(row)
-            if key:
-                at = place // 256 + EPOCH
-                stretches.add((tenant, key, at - at % STRETCH, purpose))
+        written = _rows(numbers, several, taken[tenant], groups[numbers])
+        rows += written
+        if key:
+            starts = {(row[1] // 256 + EPOCH) // STRETCH for row in written}
+            stretches.update((tenant, key, each * STRETCH, purpose) for each in starts)
     rows.sort(key=_by_place)  # neighbours in the table are written one after the other
     put(connection, "records", _COLUMNS, rows)
     put(
@@ -97,32 +102,28 @@ def _taken(connection: Connection, known: Mapping[tuple[int, ...], Sequence[Serv
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     bounds: dict[int, tuple[float, float]] = {}
     for numbers, several in known.items():
-        times = [each.at for each in several]
+        times = list(map(_ENDED, several))
         first, last = bounds.get(numbers[0], (times[0], times[0]))
         bounds[numbers[0]] = min(first, *times), max(last, *times)
     return {
-        tenant: set(
-            connection.execute(
-                text("""SELECT id FROM records WHERE tenant = :tenant AND id >= :first AND id <= :last"""),
+        tenant: {
+            row[0]
+            for row in _TAKEN.rows(
+                connection,
                 {
                     "tenant": tenant,
                     "first": place_at(int(first * 1000)),
                     "last": place_at(int(last * 1000)) + 100_000,
                 },
-            ).scalars()
-        )
+            )
+        }
         for tenant, (first, last) in bounds.items()
     }
 
 
 def _groups(connection: Connection, known: Mapping[tuple[int, ...], Sequence[Served]]) -> dict[tuple[int, ...], int]:
     """The numbers of the groups of these records, by what they have in common; new ones get one."""
-    latest: dict[tuple[int, ...], int] = {}
-    for numbers, several in known.items():
-        for each in several:
-            group = (*numbers, each.status)
-            at = int(each.at * 1000)
-            latest[group] = max(latest.get(group, 0), at - at % DAY)
+    latest = {group: int(max(map(_ENDED, several)) * 1000) // DAY * DAY for group, several in known.items()}
     wanted = sorted(latest)  # in one order, so that neighbours in the index follow each other
     found = _found(connection, wanted)
     put(
@@ -138,27 +139,15 @@ def _groups(connection: Connection, known: Mapping[tuple[int, ...], Sequence[Ser
 
 def _found(connection: Connection, groups: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], tuple[int, int]]:
     """The number of each of these groups that there is, and the day of its latest record."""
-    found: dict[tuple[int, ...], tuple[int, int]] = {}
-    mark = f"({', '.join(MARKS[connection.dialect.name] for _ in _GROUPED)})"
-    equal = " AND ".join(f"g.{name} = wanted.{name}" for name in _GROUPED)
-    for start in range(0, len(groups), _GROUPS_AT_ONCE):
-        some = groups[start : start + _GROUPS_AT_ONCE]
-        values = tuple(each for group in some for each in group)
-        said = (
-            f"WITH wanted ({', '.join(_GROUPED)}) AS (VALUES {', '.join(mark for _ in some)})"  # noqa: S608  marks
-            f" SELECT g.id, g.latest, {', '.join(f'g.{name}' for name in _GROUPED)}"
-            f" FROM wanted JOIN record_groups g ON {equal}"
-        )
-        for number, day, *numbers in connection.exec_driver_sql(said, values):
-            found[tuple(numbers)] = number, day
-    return found
+    return {
+        tuple(numbers): (number, day)
+        for number, day, *numbers in matching(connection, "record_groups", _GROUPED, groups, ("id", "latest"))
+    }
 
 
-def _rows(
-    numbers: tuple[int, ...], several: Sequence[Served], taken: set[int], groups: Mapping[tuple[int, ...], int]
-) -> Sequence[tuple[int, tuple[Any, ...]]]:
-    """A row for each record, and its place: its millisecond's first one that no other record has."""
-    tenant, code = numbers[0], numbers[9]
+def _rows(numbers: tuple[int, ...], several: Sequence[Served], taken: set[int], group: int) -> list[tuple[Any, ...]]:
+    """A row for each record, at its millisecond's first place that no other record has."""
+    tenant, failed = numbers[0], FAILED if numbers[9] else 0
     rows = []
     for each in several:
         place = place_at(int(each.at * 1000))
@@ -166,15 +155,15 @@ def _rows(
             place += 1
         taken.add(place)
         run, first, route, cost = each.run, each.first_token, each.route, each.cost
-        rows.append((place, (
-            tenant, place, packed(run), groups[(*numbers, each.status)],
-            STREAMED * each.streamed + ESTIMATED * each.estimated + (FAILED if code else 0), each.attempts,
+        rows.append((
+            tenant, place, packed(run), group,
+            STREAMED * each.streamed + ESTIMATED * each.estimated + failed, each.attempts,
             each.input_tokens, each.output_tokens, each.cached_tokens or None, each.reasoning_tokens or None,
             cost.nano if cost is not None else None,
             round(each.seconds * 1000), round(first * 1000) if first is not None else None,
             each.transaction, each.request if each.request != run else None,
             route[:_LONGEST_ROUTE] if route is not None else None,
-        )))  # fmt: skip
+        ))  # fmt: skip
     return rows
 
 

@@ -9,18 +9,24 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-__all__ = ["MARKS", "Statement", "begin", "put"]
+__all__ = ["MARKS", "Statement", "begin", "matching", "put"]
+
+# The driver looks for how to adapt each value that is no number or text, and fails for each None and each of our bytes
+# before it takes them as they are, which is dearer than writing them. Told that there is nothing to do, it does not.
+sqlite3.register_adapter(type(None), {}.get)  # type: ignore[arg-type]  # which gives None for None, without a frame
+sqlite3.register_adapter(bytes, bytes)
 
 _NAME = re.compile(r"(?<!:):([a-z_0-9]+)")
 MARKS = {"sqlite": "?", "postgresql": "%s"}
 """What stands for a value, by the name of the database."""
+_KEYS_AT_ONCE = 400
 
 
 class Statement:
@@ -39,9 +45,7 @@ class Statement:
         said, values = self._with_list(connection.dialect.name, values)
         if connection.dialect.name != "sqlite":
             return connection.exec_driver_sql(said, values).all()
-        if not connection.in_transaction():
-            connection.begin()  # which the library would have done
-        cursor = _executed(connection, said, values)
+        cursor = _asked(connection, said, values)
         found = cursor.fetchall()
         if self._kind is None:
             self._kind = _kind_of([column[0] for column in cursor.description])
@@ -84,9 +88,37 @@ def put(
         connection.exec_driver_sql(said, list(rows))
 
 
+def matching(
+    connection: Connection,
+    table: str,
+    key: Sequence[str],
+    wanted: Sequence[tuple[Any, ...]],
+    columns: Sequence[str],
+) -> Iterator[Sequence[Any]]:
+    """Of each row with one of these keys that there is, these columns, and then its key.
+
+    All words are ours: what callers say stands in the keys alone.
+    """
+    dialect = connection.dialect.name
+    for start in range(0, len(wanted), _KEYS_AT_ONCE):
+        some = wanted[start : start + _KEYS_AT_ONCE]
+        said = _selecting(dialect, table, tuple(key), tuple(columns), len(some))
+        values = tuple(each for one in some for each in one)
+        if dialect == "sqlite":
+            yield from _asked(connection, said, values).fetchall()
+        else:
+            yield from connection.exec_driver_sql(said, values).all()
+
+
 def begin(connection: Connection, said: str) -> None:
     """Begins a transaction of SQLite in these words."""
     _executed(connection, said, ())
+
+
+def _asked(connection: Connection, said: str, values: Any) -> sqlite3.Cursor:
+    if not connection.in_transaction():
+        connection.begin()  # which the library would have done
+    return _executed(connection, said, values)
 
 
 def _executed(connection: Connection, said: str, values: Any, *, many: bool = False) -> sqlite3.Cursor:
@@ -111,3 +143,13 @@ def _marked(statement: str) -> str:
 def _inserting(dialect: str, table: str, columns: tuple[str, ...], then: str) -> str:
     marks = ", ".join(MARKS[dialect] for _ in columns)
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) {then}"  # noqa: S608  see above
+
+
+@lru_cache(maxsize=256)  # most lots have few keys, and the same number again and again
+def _selecting(dialect: str, table: str, key: tuple[str, ...], columns: tuple[str, ...], many: int) -> str:
+    mark = f"({', '.join(MARKS[dialect] for _ in key)})"
+    equal = " AND ".join(f"t.{name} = wanted.{name}" for name in key)
+    return (
+        f"WITH wanted ({', '.join(key)}) AS (VALUES {', '.join([mark] * many)})"  # noqa: S608  see above
+        f" SELECT {', '.join(f't.{name}' for name in (*columns, *key))} FROM wanted JOIN {table} t ON {equal}"
+    )

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from dirigent.core.observations import Served
 from dirigent.core.sketch import Sketch
-from dirigent.store.rows import put
+from dirigent.store.rows import matching, put
 from dirigent.store.words import ids_of, words_of
 
 __all__ = [
@@ -89,20 +89,20 @@ class _Sum:
         self.requests = self.input = self.output = self.cached = self.reasoning = self.cost = self.unpriced = 0
         self.latency, self.first = Sketch(), Sketch()
 
-    def count(self, each: Served) -> None:
-        """Counts one that was served, with its durations."""
-        self.requests += 1
-        self.input += each.input_tokens or 0
-        self.output += each.output_tokens or 0
-        self.cached += each.cached_tokens
-        self.reasoning += each.reasoning_tokens
-        if each.cost is not None:
-            self.cost = each.cost.added_to(self.cost)
-        elif each.input_tokens is not None or each.output_tokens is not None:
-            self.unpriced += 1
-        self.latency.add(each.seconds)
-        if each.first_token is not None:
-            self.first.add(each.first_token)
+    def count(self, several: Sequence[Served]) -> None:
+        """Counts some that were served, with their durations."""
+        self.requests += len(several)
+        for each in several:
+            self.input += each.input_tokens or 0
+            self.output += each.output_tokens or 0
+            self.cached += each.cached_tokens
+            self.reasoning += each.reasoning_tokens
+            if each.cost is not None:
+                self.cost = each.cost.added_to(self.cost)
+            elif each.input_tokens is not None or each.output_tokens is not None:
+                self.unpriced += 1
+        self.latency.extend([each.seconds for each in several])
+        self.first.extend([each.first_token for each in several if each.first_token is not None])
 
     def take(self, other: _Sum) -> None:
         """Adds what another one has counted, durations aside."""
@@ -125,23 +125,19 @@ class _Sum:
 def add(connection: Connection, served: Mapping[tuple[int, ...], Sequence[Served]]) -> None:
     """Counts what was served, by the numbers of the words that it has in common.
 
-    These are tenant, project, purpose, key, member, path, model, deployment, revision, code and currency; 0 for none.
+    These are tenant, project, purpose, key, member, path, model, deployment, revision, code and currency, 0 for none;
+    and the status.
     """
     if connection.dialect.name == "postgresql":  # on SQLite there is one writer anyway
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     rollups: dict[tuple[int, ...], _Sum] = {}
     people: dict[tuple[int, ...], _Sum] = {}
     for numbers, several in served.items():
-        tenant, project, purpose, key, member, _, model, deployment, _, code, currency = numbers
+        tenant, project, purpose, key, member, _, model, deployment, _, code, currency, _ = numbers
         what = (project, purpose, model, deployment, code, currency)
-        minutes: dict[int, _Sum] = {}
-        for each in several:
-            minute = int(each.at * 1000) // MINUTE * MINUTE
-            found = minutes.get(minute)
-            if found is None:
-                found = minutes[minute] = _Sum()
-            found.count(each)
-        for minute, found in minutes.items():
+        for minute, some in _by_minute(several).items():
+            found = _Sum()
+            found.count(some)
             _at(people, (tenant, minute - minute % DAY, key, member, *what)).take(found)
             for grain in _GRAINS:
                 row = _at(rollups, (tenant, grain, minute - minute % grain, *what))
@@ -163,6 +159,18 @@ def add(connection: Connection, served: Mapping[tuple[int, ...], Sequence[Served
         [(*key, *row.sums()) for key, row in sorted(people.items())],
         _added_to("usage_people", _PEOPLE),
     )
+
+
+def _by_minute(several: Sequence[Served]) -> Mapping[int, Sequence[Served]]:
+    """What was served in each minute; nearly always all of it in one."""
+    times = [each.at for each in several]
+    first, last = (int(each * 1000) // MINUTE * MINUTE for each in (min(times), max(times)))
+    if first == last:
+        return {first: several}
+    minutes: dict[int, list[Served]] = {}
+    for each in several:
+        minutes.setdefault(int(each.at * 1000) // MINUTE * MINUTE, []).append(each)
+    return minutes
 
 
 _WHAT = ("project", "purpose", "model", "deployment", "code", "currency")
@@ -188,18 +196,11 @@ def _at(sums: dict[tuple[int, ...], _Sum], key: tuple[int, ...]) -> _Sum:
 
 def _add_to_sketches(connection: Connection, rollups: Mapping[tuple[int, ...], _Sum]) -> None:
     """Takes what the sketches in the database have counted so far into the new ones, which replace them."""
-    for tenant, grain, starts in sorted({key[:3] for key in rollups}):
-        rows = connection.execute(
-            text("""
-                SELECT project, purpose, model, deployment, code, currency, latency, first_token FROM usage_rollups
-                WHERE tenant = :tenant AND grain = :grain AND starts = :starts"""),
-            {"tenant": tenant, "grain": grain, "starts": starts},
-        )
-        for *what, durations, firsts in rows:
-            row = rollups.get((tenant, grain, starts, *what))
-            if row is not None:
-                row.latency.take(Sketch.read(durations))
-                row.first.take(Sketch.read(firsts))
+    written = matching(connection, "usage_rollups", _ROLLUP, sorted(rollups), ("latency", "first_token"))
+    for durations, firsts, *key in written:
+        row = rollups[tuple(key)]
+        row.latency.take(Sketch.read(durations))
+        row.first.take(Sketch.read(firsts))
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

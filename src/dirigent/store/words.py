@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, text
+
+from dirigent.store.rows import Statement
 
 __all__ = ["ids_of", "kept", "words_of"]
 
 _MANY = 500
-_FIND = text("""SELECT word, id FROM record_words WHERE word IN :words""").bindparams(
-    bindparam("words", expanding=True)
-)
-_TELL = text("""SELECT id, word FROM record_words WHERE id IN :ids""").bindparams(bindparam("ids", expanding=True))
+_FIND = Statement("SELECT word, id FROM record_words WHERE word IN :ids")
+_TELL = Statement("SELECT id, word FROM record_words WHERE id IN :ids")
 
 
 def ids_of(connection: Connection, words: Iterable[str]) -> dict[str, int]:
@@ -20,7 +20,7 @@ def ids_of(connection: Connection, words: Iterable[str]) -> dict[str, int]:
     wanted = sorted(set(words))
     found: dict[str, int] = {}
     for start in range(0, len(wanted), _MANY):
-        found.update((row[0], row[1]) for row in connection.execute(_FIND, {"words": wanted[start : start + _MANY]}))
+        found.update(_FIND.rows(connection, {"ids": wanted[start : start + _MANY]}))
     return found
 
 
@@ -29,7 +29,7 @@ def words_of(connection: Connection, ids: Iterable[int]) -> dict[int, str]:
     wanted = sorted({id_ for id_ in ids if id_})
     found: dict[int, str] = {}
     for start in range(0, len(wanted), _MANY):
-        found.update((row[0], row[1]) for row in connection.execute(_TELL, {"ids": wanted[start : start + _MANY]}))
+        found.update(_TELL.rows(connection, {"ids": wanted[start : start + _MANY]}))
     return found
 
 
