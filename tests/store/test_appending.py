@@ -150,6 +150,23 @@ async def test_a_run_whose_key_is_shredded_writes_nothing_more(journal: StoredJo
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_a_statement_that_the_server_has_forgotten_is_told_it_again(
+    journal: StoredJournal, database: Database
+) -> None:
+    fence = await begun(journal, "run-1")
+    values = [("run-1", fence, 1, "noted", "n", "{}", None)] * 2
+
+    with database.engine.connect() as connection:
+        told = [APPEND_BRIEF.put_all(connection, values)]
+        connection.exec_driver_sql("DEALLOCATE ALL")
+        connection.commit()
+        told += [APPEND_BRIEF.put_all(connection, values) for _ in range(2)]
+
+    assert told == [[True, True], None, [True, True]]
+    assert numbers(database) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 async def test_a_server_that_spells_texts_its_own_way_gets_them_spelled(
     url: str, database: Database, vault: Vault
 ) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import select
 from collections.abc import Sequence
+from itertools import count
 from struct import Struct
 from typing import Any
 
@@ -17,6 +18,7 @@ from sqlalchemy import Connection
 __all__ = ["Brief", "Values"]
 
 Values = tuple[str | int | bytes | None, ...]
+_numbers = count(1)
 _NUMBER = Struct("!q").pack
 _DONE, _TOGETHER = 1, 10
 """What a shared database answers to a statement that gives no rows, and to the end of what belongs together."""
@@ -35,31 +37,43 @@ class Brief:
         """Whether it has put its row into the embedded database, within the transaction that there is."""
         return bool(driver.execute(self.lite, values).rowcount)
 
-    def way(self, connection: Connection) -> Any:
-        """The way to a shared database, on which it is prepared; None where texts would have to be spelled anew."""
+    def put_all(self, connection: Connection, said: Sequence[Values]) -> list[bool] | None:
+        """For each whether it has put its row into a shared database, once all are durable.
+
+        None where none has, or nobody can tell, or texts would have to be spelled in the server's own way.
+        """
         driver: Any = connection.connection.driver_connection
         way = driver.pgconn
-        if self not in connection.info:
-            plain = way.parameter_status(b"client_encoding") == b"UTF8"
-            connection.info[self] = plain and way.prepare(self.name.encode(), self.shared.encode()).status == _DONE
-        return way if connection.info[self] else None
+        name = connection.info.get(self)
+        if name is None:
+            name = connection.info[self] = self._prepared(way)
+        put = _put_all(way, name, said) if name else None
+        if name and put is None:  # whatever it was: it may be that the server has forgotten the statement
+            del connection.info[self]
+        return put
 
-    def put_all(self, way: Any, said: Sequence[Values]) -> list[bool] | None:
-        """For each whether it has put its row, once all are durable; None where none has, or nobody can tell."""
-        name = self.name.encode()
-        if len(said) == 1:
-            answer = way.exec_prepared(name, *_bound(said[0]))  # the driver lets others go on meanwhile
-            return [answer.command_tuples == 1] if answer.status == _DONE else None
-        way.enter_pipeline_mode()
-        for values in said:
-            way.send_query_prepared(name, *_bound(values))
-        way.pipeline_sync()
-        while way.flush():
-            _wait(way, _WRITABLE)
-        answers = [_answered(way) for _ in said]
-        whole = _next(way).status == _TOGETHER and all(answer.status == _DONE for answer in answers)
-        way.exit_pipeline_mode()
-        return [answer.command_tuples == 1 for answer in answers] if whole else None
+    def _prepared(self, way: Any) -> bytes:
+        """The name by which this way knows the statement; empty where it takes no texts as they are."""
+        if way.parameter_status(b"client_encoding") != b"UTF8":
+            return b""
+        name = f"{self.name}_{next(_numbers)}".encode()
+        return name if way.prepare(name, self.shared.encode()).status == _DONE else b""
+
+
+def _put_all(way: Any, name: bytes, said: Sequence[Values]) -> list[bool] | None:
+    if len(said) == 1:
+        answer = way.exec_prepared(name, *_bound(said[0]))  # the driver lets others go on meanwhile
+        return [answer.command_tuples == 1] if answer.status == _DONE else None
+    way.enter_pipeline_mode()
+    for values in said:
+        way.send_query_prepared(name, *_bound(values))
+    way.pipeline_sync()
+    while way.flush():
+        _wait(way, _WRITABLE)
+    answers = [_answered(way) for _ in said]
+    whole = _next(way).status == _TOGETHER and all(answer.status == _DONE for answer in answers)
+    way.exit_pipeline_mode()
+    return [answer.command_tuples == 1 for answer in answers] if whole else None
 
 
 def _answered(way: Any) -> Any:

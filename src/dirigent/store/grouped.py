@@ -280,11 +280,8 @@ class Grouped:
 
     def _left(self, connection: Connection, jobs: Sequence[_Job[Any]]) -> Sequence[_Job[Any]]:
         """What cannot be done in brief; all else is durable now. What is wrong shows when the rest is done."""
-        way = self._brief.way(connection)
-        if way is None:
-            return jobs
         said: list[Sequence[Values]] = [job.outcome[0] or () for job in jobs]
-        put = self._brief.put_all(way, [values for each in said for values in each])
+        put = self._brief.put_all(connection, [values for each in said for values in each])
         if put is None:
             return jobs
         self.transactions += 1
