@@ -206,6 +206,26 @@ async def test_while_another_process_writes_the_loop_waits_for_nobody(
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 @pytest.mark.usefixtures("at_once")
+async def test_others_on_the_loop_get_their_turns_while_a_run_takes_step_after_step(journal: StoredJournal) -> None:
+    fence = await begun(journal, "run-1")
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other())
+    for number in range(80):
+        await journal.append("run-1", fence, [Noted(path=f"n{number}", value=number)])
+    beside.cancel()
+
+    assert turns >= 10
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.usefixtures("at_once")
 async def test_what_is_put_at_once_does_not_let_the_log_of_the_database_grow(
     journal: StoredJournal, tmp_path: Path
 ) -> None:

@@ -53,7 +53,7 @@ _LOCKED = 5.0
 _TOLD_EVERY = 60.0
 _REMEMBERED = 10_000
 """Keys of runs that are kept open."""
-_AT_ONCE = 16
+_AT_ONCE = 8
 """So many entries are put on the loop before others on it get a turn."""
 
 
