@@ -20,20 +20,27 @@ _PROFILES = {"prove": "prove", "hypothesis and not prove": "more"}
 
 
 _LONGEST = (
-    "test_fuzz.py",
     "test_ledger_machine.py",
-    "test_development_plans.py",
-    "test_sales_report.py",
-    "test_quotes.py",
-    "test_journal_machine.py",
+    "test_fuzz.py",
     "test_speech.py",
     "test_every_engine.py",
-    "test_house.py",
-    "test_customer_service.py",
+    "test_journal_machine.py",
+    "test_audit_tampering.py",
+    "test_development_plans.py",
     "test_records.py",
-    "test_every_dialect.py",
-    "test_every_strategy.py",
+    "test_bulk_tables.py",
+    "test_supervisor.py",
+    "test_quotes.py",
+    "test_sales_report.py",
+    "test_house.py",
     "test_several_workers.py",
+    "test_governed_traffic.py",
+    "test_storm.py",
+    "test_weights.py",
+    "test_every_dialect.py",
+    "test_formats.py",
+    "test_customer_service.py",
+    "test_failover.py",
 )
 """Files that come first, the longest of them in front: one that comes last is waited for by all who are done.
 

@@ -32,8 +32,8 @@ CHECKS: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 TYPES = ("types", ("mypy",))
 """The check that takes as long as many tests."""
-AT_ONCE = min(8, (os.cpu_count() or 1) + 1)
-"""Tests that run at once: one more than there are cores, since there is always one that waits."""
+AT_ONCE = min(8, (os.cpu_count() or 1) + 2)
+"""Tests that run at once: two more than there are cores, since most of them wait for other processes."""
 TOLD = 20
 """How many of the longest tests and files are told at the end."""
 
