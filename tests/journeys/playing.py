@@ -59,7 +59,7 @@ def whole(status: int, told: object) -> Played:
 
 @asynccontextmanager
 async def between(
-    data: Path, config: str, plays: Callable[[Asked], Played], key: str, pause: float = 0.3
+    data: Path, config: str, plays: Callable[[Asked], Played], key: str, pause: float = 1.0
 ) -> AsyncIterator[Playing]:
     """A node with this configuration, in which `{port}` stands for the provider's."""
     asked: list[Asked] = []

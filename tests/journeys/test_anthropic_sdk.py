@@ -23,7 +23,7 @@ from tests.upstream import head
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 GOLDEN = ROOT / "tests" / "golden"
-_PAUSE = 0.3
+_PAUSE = 1.0
 """Seconds before an error, so that what was said before it has reached the caller."""
 KEY = "sk-ant-nobody-sees-this"
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAE="

@@ -100,9 +100,11 @@ async def between(data: Path) -> AsyncIterator[World]:
             top, sent = await visit.request()
             path, body = top.split()[1], json.loads(sent)
             asked.append((path, body))
-            for piece in _played(path, body):
+            first, *more = _played(path, body)
+            visit.say(first)
+            for piece in more:
+                await asyncio.sleep(1)  # so that a busy node has heard what came before
                 visit.say(piece)
-                await asyncio.sleep(0.1)
 
     async with provider(plays) as upstream:
         config = CONFIG.format(port=upstream.origin.port)
