@@ -13,7 +13,7 @@ from tests.postgres import a_database, a_server
 
 # A deadline would measure the machine; a random failure would belong to whoever pushed last, not to whoever caused it.
 settings.register_profile("test", deadline=None, derandomize=True, max_examples=30)
-settings.register_profile("more", deadline=None, max_examples=500, print_blob=True)
+settings.register_profile("more", deadline=None, max_examples=200, print_blob=True)
 settings.register_profile("prove", deadline=None, max_examples=2_000, print_blob=True)
 _PROFILES = {"prove": "prove", "hypothesis and not prove": "more"}
 """How Hypothesis plays, by which tests were asked for: `make prove` asks for the proofs, then for the others."""
