@@ -14,12 +14,12 @@ from dirigent.admin.folder import new_link
 from dirigent.store.database import Connection
 from dirigent.store.people import Member, keep_member
 from tests.admin.house import PASSWORD, Browser, House, house
+from tests.folders import files_in
 
 
 def _everything(folder: Path) -> bytes:
     """All that stands in a folder, the files of keys aside."""
-    files = (file for file in folder.rglob("*") if file.is_file())
-    return b"".join(file.read_bytes() for file in files if file.name not in {"operator-key", "audit.key"})
+    return b"".join(content for file, content in files_in(folder) if file.name not in {"operator-key", "audit.key"})
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, Table, create_engine, inspect, select
 
+from tests.folders import files_in
 from tests.journeys.node import Node, node
 from tests.postgres import a_database
 
@@ -271,9 +272,9 @@ def found(secrets: dict[str, str], places: dict[str, bytes]) -> list[tuple[str, 
 
 
 def everything_in(folder: Path) -> bytes:
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name not in OWN_FILES)
+    files = {file: content for file, content in files_in(folder) if file.name not in OWN_FILES}
     assert any(file.suffix in (".db", ".jsonl") for file in files)
-    return b"".join(file.read_bytes() for file in files if file.name != "printed.log")
+    return b"".join(content for file, content in files.items() if file.name != "printed.log")
 
 
 def dump(url: str) -> bytes:
