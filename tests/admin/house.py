@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from argon2 import PasswordHasher
+
 from dirigent.admin.folder import operator_key
 from dirigent.admin.front import Front
 from dirigent.control import OPERATIONS, Operation
@@ -30,7 +32,7 @@ from dirigent.store.beginning import bootstrap
 from dirigent.store.bulks import Bulks
 from dirigent.store.database import Connection
 from dirigent.store.notary import AuditKey, Notary
-from dirigent.store.people import Member, Tenant, hashed, keep_member, keep_password, keep_tenant, tenant_named
+from dirigent.store.people import Member, Tenant, keep_member, keep_password, keep_tenant, tenant_named
 from dirigent.store.pulse import bump
 from dirigent.store.runs import Runs
 from dirigent.store.schedules import Schedules
@@ -41,7 +43,9 @@ from tests.journeys.node import Answered
 __all__ = ["PASSWORD", "Browser", "House", "house"]
 
 PASSWORD = "correct horse battery staple"
-_HASH = hashed(PASSWORD)
+_HASH = PasswordHasher(  # one that is no work to check: how dear guessing is stands in the tests of the store
+    time_cost=1, memory_cost=64, parallelism=1
+).hash(PASSWORD)
 
 
 class House:
