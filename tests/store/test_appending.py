@@ -249,7 +249,7 @@ def test_writes_are_done_at_once_after_quick_ones_alone_and_not_for_long_after_a
         return beside.ready
 
     quick, slow = 0.000_05, 0.004
-    seen = [after(*[quick] * 7), after(quick), after(slow), after(*[quick] * 50), after(*[quick] * 58)]
+    seen = [after(*[quick] * 7), after(quick), after(slow), after(*[quick] * 31), after(quick)]
     beside.close()
 
     assert seen == [False, True, False, False, True]

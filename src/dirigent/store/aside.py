@@ -29,7 +29,7 @@ _SLOW = 0.001
 """Seconds from which on one was no accident of the moment."""
 _IN_A_ROW = 8
 """So many quick ones in a row let the next one be done at once."""
-_AFTER_A_SLOW_ONE = 100
+_AFTER_A_SLOW_ONE = 24
 """So many writes are handed on after a slow one."""
 _TOGETHER = 200
 """So many are done at once before one is handed on, so that its thread clears up the log of the embedded database."""
