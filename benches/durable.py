@@ -36,6 +36,7 @@ from dirigent.store.vault import Vault
 
 RESULTS = Path(__file__).with_name("durable.json")
 STEPS = 2_000
+STRETCH = 50
 ROUNDS = 3
 AT_ONCE = 64
 """Runs that take steps at the same time."""
@@ -66,6 +67,8 @@ class Step(msgspec.Struct, frozen=True):
     steps_per_transaction: float
     """Of these 64 runs."""
     together_syncs_per_step: float | None
+    undisturbed_ms: float | None = None
+    """Milliseconds for one step where the machine did least else: the 10th percentile of stretches of 50 steps."""
 
 
 def main() -> int:
@@ -89,7 +92,8 @@ def main() -> int:
             figures = uvloop.run(_measured(kind, place, at, given.steps))
             found.append(figures)
             print(
-                f"{kind:10} {place:6} {figures.step_ms:.3f} ms a step ({figures.step_cpu_ms:.3f} of CPU),"
+                f"{kind:10} {place:6} {figures.step_ms:.3f} ms a step ({figures.step_cpu_ms:.3f} of CPU;"
+                f" undisturbed {figures.undisturbed_ms:.3f}),"
                 f" {_shown(figures.syncs_per_step)} syncs;"
                 f" {AT_ONCE} at once: {figures.together_per_s:,.0f} steps/s,"
                 f" {figures.steps_per_transaction:.1f} in a transaction,"
@@ -110,6 +114,7 @@ def _shown(number: float | None) -> str:
 
 
 async def _measured(kind: str, place: str, folder: Path, steps: int) -> Step:
+    steps -= steps % STRETCH
     with _database(kind, folder) as (database, at):
         journal = StoredJournal(database, Vault(database, at / "keys"))
         journal.start()
@@ -119,11 +124,15 @@ async def _measured(kind: str, place: str, folder: Path, steps: int) -> Step:
         together: list[float] = []
         grouped: list[float] = []
         group_syncs: list[float | None] = []
+        stretches: list[float] = []
         for number in range(ROUNDS):
             (book,) = await _books(journal, f"alone-{number}", 1)
             await _steps(book, 50, "warm")
             before, cpu, began = _synced(database), process_time(), perf_counter()
-            await _steps(book, steps, "s")
+            for part in range(steps // STRETCH):
+                since = perf_counter()
+                await _steps(book, STRETCH, f"s{part}-")
+                stretches.append((perf_counter() - since) * 1000 / STRETCH)
             alone.append((perf_counter() - began) * 1000 / steps)
             busy.append((process_time() - cpu) * 1000 / steps)
             syncs.append(_between(before, _synced(database), steps))
@@ -136,7 +145,15 @@ async def _measured(kind: str, place: str, folder: Path, steps: int) -> Step:
             group_syncs.append(_between(before, _synced(database), AT_ONCE * each))
         journal.close()
         return Step(
-            kind, place, median(alone), median(busy), _least(syncs), max(together), median(grouped), _least(group_syncs)
+            kind,
+            place,
+            median(alone),
+            median(busy),
+            _least(syncs),
+            max(together),
+            median(grouped),
+            _least(group_syncs),
+            sorted(stretches)[len(stretches) // 10],
         )
 
 

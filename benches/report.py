@@ -85,8 +85,9 @@ Noted by the proofs themselves in long runs (`FIGURES=1`), each at a time of its
 Overspent is what a provider charged beyond a budget by its own bill; a refusal is false where there was room."""
 _DURABLE = """\
 Through the logbook and the journal as a node has them, sealing and fences included, a kilobyte a step: one run that
-takes step after step (the median of the rounds), and 64 that do so at once (the best round). `tmpfs` waits for no disk,
-so the program is measured there; on `disk` the disk is. Noted by `python -m benches.durable`, at a time of its own."""
+takes step after step (the median of the rounds; *undisturbed* is the 10th percentile of stretches of 50 steps), and 64
+that do so at once (the best round). `tmpfs` waits for no disk, so the program is measured there; on `disk` the disk is.
+Noted by `python -m benches.durable`, at a time of its own."""
 _STARTING = """\
 Fresh processes, one after the other; the bytecode is compiled. A start ends with the first 200 of `GET /v1/models`,
 asked every 5 ms. *First words*: a whole answer of the small embedded model, asked as soon as the server listens."""
@@ -301,6 +302,7 @@ def _durable(steps: Sequence[Step]) -> list[str]:
     columns = (
         "database, on",
         "ms a step",
+        "undisturbed",
         "of it CPU",
         "syncs",
         "64 at once, steps/s",
@@ -317,6 +319,7 @@ def _durable_row(step: Step) -> list[str]:
     return [
         f"{step.database}, {step.place}",
         f"{step.step_ms:.3f}",
+        "–" if step.undisturbed_ms is None else f"{step.undisturbed_ms:.3f}",
         f"{step.step_cpu_ms:.3f}",
         shown(step.syncs_per_step),
         f"{step.together_per_s:,.0f}",

@@ -149,7 +149,7 @@ def test_what_durable_steps_cost_is_shown_and_held_against_its_goal_in_memory_al
 
     assert verdicts(found)["a durable step in memory, sqlite"] == "reached"
     assert verdicts(found)["a durable step in memory, postgresql"] == "**missed**"
-    assert "| sqlite, disk | 2.000 | 2.000 | 1.00 | 20,000 | 1.0 | – |" in page(found)
+    assert "| sqlite, disk | 2.000 | – | 2.000 | 1.00 | 20,000 | 1.0 | – |" in page(found)
 
 
 def test_what_a_stream_is_late_without_any_gateway_is_not_held_against_the_gateway() -> None:
