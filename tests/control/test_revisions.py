@@ -215,7 +215,7 @@ def test_the_answer_waits_until_every_node_serves_it(press: Office, monkeypatch:
     _says(press, "n2", 1)
 
     def follow() -> None:
-        for _ in range(500):
+        for _ in range(6_000):
             number = press.database.read(lambda connection: head(connection, "default"))
             if number is not None and number.number == 2:
                 break

@@ -50,7 +50,7 @@ async def rights(shelf: Shelf) -> AsyncIterator[FollowedRights]:
 
 
 async def until_asked(shelf: Shelf, times: int) -> None:
-    for _ in range(500):
+    for _ in range(6_000):
         if len(shelf.asked) >= times:
             await asyncio.sleep(0)
             return

@@ -217,7 +217,7 @@ async def come_and_go(taken: list[Step], places: int, length: int) -> None:
     while waiting := [each for each in comers if not each.done()]:
         comers.remove(arrived()[0])
         one.free()
-        await asyncio.wait(waiting, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waiting, timeout=30, return_when=asyncio.FIRST_COMPLETED)
     for _ in arrived():
         one.free()
     for _ in range(places):
