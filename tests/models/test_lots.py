@@ -34,3 +34,7 @@ def test_every_name_is_drawn_once_and_those_without_weight_stand_last(weights: d
     assert sorted(order) == sorted(weights)
     behind = [weights[name] for name in order if weights[name] == 0]
     assert behind == [weights[name] for name in order][len(order) - len(behind) :]
+
+
+def test_the_smallest_weight_stands_before_none() -> None:
+    assert in_drawn_order({"none": 0.0, "least": 5e-324}) == ["least", "none"]

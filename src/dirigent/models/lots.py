@@ -24,7 +24,9 @@ def in_drawn_order(weights: Mapping[str, float], *key: str) -> list[str]:
     stands behind all that have some, in the order given.
     """
 
-    def lot(name: str) -> float:
-        return math.log(drawn(*key, name)) / weights[name] if weights[name] > 0 else -math.inf
+    def lot(name: str) -> tuple[bool, float]:
+        weight = weights[name]
+        # The lot of the smallest weights is minus infinity, and they stand before none all the same.
+        return weight > 0, math.log(drawn(*key, name)) / weight if weight > 0 else -math.inf
 
     return sorted(weights, key=lot, reverse=True)
