@@ -70,10 +70,12 @@ class Money(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         """The exact decimal and the currency, such as `0.00125 USD`: the form of the header `x-dirigent-cost`."""
-        digits = f"{abs(self.nano):010d}"
-        fraction = digits[-9:].rstrip("0")
-        amount = f"{digits[:-9]}.{fraction}" if fraction else digits[:-9]
-        return f"-{amount} {self.currency}" if self.nano < 0 else f"{amount} {self.currency}"
+        nano, sign = self.nano, ""
+        if nano < 0:
+            nano, sign = -nano, "-"
+        whole, fraction = divmod(nano, NANO)
+        amount = f"{whole}.{fraction:09d}".rstrip("0") if fraction else whole
+        return f"{sign}{amount} {self.currency}"
 
     def added_to(self, nano: int) -> int:
         """`nano` and this amount, for whoever keeps sums of each currency as whole numbers."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Lock, Thread
 from time import time
+from typing import ClassVar
 
 import msgspec
 
@@ -51,6 +52,9 @@ class Denials:
     `start` begins to write, first of all what an earlier process could not; `close` writes what is left. Of a process
     that is killed, what was counted in the last minute beyond the first of its kind is lost, and nothing else.
     """
+
+    hears: ClassVar[tuple[type, ...]] = (Refused,)
+    """What else it is told it leaves aside."""
 
     def __init__(
         self,

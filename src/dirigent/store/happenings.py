@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from time import time
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from sqlalchemy import Connection, text
 
 from dirigent.core.allowances import Allowance, AllowanceOverrun, AllowancePassed
-from dirigent.core.observations import BreakerClosed, BreakerOpened, BudgetOverrun, BudgetPassed, Happening, Served
+from dirigent.core.observations import BreakerClosed, BreakerOpened, BudgetOverrun, BudgetPassed, Happening
 from dirigent.core.windows import span_at
 from dirigent.store.database import Database, DatabaseGone
 from dirigent.store.nodes import ALIVE
@@ -152,6 +152,9 @@ def _about(allowance: Allowance, now: float) -> dict[str, Any]:
 class Happenings:
     """An observer that keeps what is to be told live: `observe` takes a microsecond, a thread does the rest."""
 
+    hears: ClassVar[tuple[type, ...]] = (Happening, AllowancePassed, AllowanceOverrun)
+    """What else it is told it leaves aside: requests are told out of their records."""
+
     def __init__(self, database: Database, folder: Path, *, clock: Callable[[], float] = time) -> None:
         self.outbox: Outbox[_Row, _Row] = Outbox(
             "happenings", database, _Row, _write, folder=folder, most=10_000, batch=_BATCH
@@ -168,8 +171,6 @@ class Happenings:
 
     def observe(self, observation: msgspec.Struct) -> None:
         """Keeps what is a happening; anything else is not for here."""
-        if type(observation) is Served:  # nearly all of them, and told out of their records
-            return
         told = happening_of(observation, self._clock())
         if told is not None:
             self.outbox.put(_row(told))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from time import time
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from sqlalchemy import Connection, Row, bindparam, text
@@ -416,6 +416,9 @@ class Records:
 
     `start` begins to write, first of all what an earlier process could not; `close` writes what is left.
     """
+
+    hears: ClassVar[tuple[type, ...]] = (Served,)
+    """What else it is told it leaves aside."""
 
     def __init__(self, database: Database, folder: Path, *, clock: Callable[[], float] = time) -> None:
         self.outbox: Outbox[Served, Served] = Outbox("records", database, Served, write, folder=folder)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 from sqlalchemy import Connection, text
@@ -44,6 +45,9 @@ class _Kept(msgspec.Struct, frozen=True):
 
 class Walks:
     """An observer that keeps the steps of requests; `start` begins to write, `close` writes what is left."""
+
+    hears: ClassVar[tuple[type, ...]] = (Walked,)
+    """What else it is told it leaves aside."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.outbox: Outbox[Walked, _Kept] = Outbox(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -131,6 +131,9 @@ class Metrics:
     `observe` belongs to the loop and takes a microsecond or two. `text` may be called from any thread and takes
     milliseconds: from the loop, call it by `asyncio.to_thread`.
     """
+
+    hears: ClassVar[tuple[type, ...]] = (Served,)
+    """What else it is told it leaves aside."""
 
     def __init__(
         self,
