@@ -20,6 +20,7 @@ from time import monotonic, sleep
 import msgspec
 
 from dirigent.core.errors import Unavailable
+from dirigent.store.ledger.opening import Header, Opened
 
 __all__ = ["PRESUMED", "Log", "LogFailed", "amounts", "boot_of", "lines", "locked", "pairs"]
 
@@ -55,21 +56,6 @@ class LogFailed(Unavailable):
     """The local log cannot be written: no money is reserved that a crash could make us forget."""
 
     code = "ledger_unavailable"
-
-
-class Header(msgspec.Struct, array_like=True):
-    """The first line of each part."""
-
-    holder: str
-    boot: str
-    version: int = 1
-
-
-class Opened(msgspec.Struct, array_like=True):
-    """From here on `index` stands for this window."""
-
-    index: int
-    window: str
 
 
 def boot_of() -> str:

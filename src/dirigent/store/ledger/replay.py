@@ -12,19 +12,8 @@ from sqlalchemy import Connection
 
 from dirigent.store.database import Database
 from dirigent.store.ledger.books import Sums, conclude, fence
-from dirigent.store.ledger.log import (
-    HEADER,
-    HELD,
-    OPENED,
-    PRESUMED,
-    SETTLED,
-    Header,
-    Opened,
-    amounts,
-    lines,
-    locked,
-    pairs,
-)
+from dirigent.store.ledger.log import HEADER, HELD, OPENED, PRESUMED, SETTLED, amounts, lines, locked, pairs
+from dirigent.store.ledger.opening import Header, Opened
 
 __all__ = ["Story", "read_story", "replay_all"]
 
