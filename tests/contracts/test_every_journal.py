@@ -205,10 +205,27 @@ async def test_a_run_that_sleeps_is_claimed_at_its_time(world: _World) -> None:
     await journal.rest("run-1", claim.fence, clock.now + 10)
 
     early = await journal.claim("w", 2.0, 1)
+    soonest = await journal.soonest()
     clock.now += 10.001
 
     assert list(early) == []
+    assert soonest == pytest.approx(10, abs=0.01)
     assert len(await journal.claim("w", 2.0, 1)) == 1
+
+
+async def test_the_next_look_is_due_when_the_claim_of_a_worker_may_have_run_out(world: _World) -> None:
+    journal, clock = world.journal, world.clock
+    nothing = [*await journal.claim("w", 2.0, 1), await journal.soonest()]
+    await journal.submit(a_run())
+    await journal.claim("w", 2.0, 1)
+
+    idle = [*await journal.claim("other", 2.0, 1), await journal.soonest()]
+    clock.now += 2.5
+    due = await journal.claim("other", 2.0, 1)
+
+    assert nothing == [None]
+    assert idle == [pytest.approx(2, abs=0.01)]
+    assert len(due) == 1
 
 
 async def test_a_run_that_starts_later_waits_for_its_time(world: _World) -> None:

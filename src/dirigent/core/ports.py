@@ -527,6 +527,10 @@ class Journal(Protocol):
         """
         ...
 
+    async def soonest(self) -> float | None:
+        """In how many seconds the next run can be claimed, as the last `claim` saw it: 0 for now, None for no time."""
+        ...
+
     async def renew(self, worker: str, fences: Mapping[str, int], seconds: float) -> Mapping[str, Cancelled | None]:
         """Keeps hold of these runs; those that still are this worker's, with the order to end where there is one."""
         ...

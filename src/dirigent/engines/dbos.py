@@ -117,7 +117,7 @@ class DbosEngine(EmbeddedEngine):
         claimed = await self._dispatched.take(run, fence, self._worker, self._lease)
         if claimed is None:
             return "stale"
-        await self._walking.begin(claimed)
+        await self._begin(claimed)
         return "walked"
 
     async def _take(self) -> None:

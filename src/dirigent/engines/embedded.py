@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 
 from dirigent.core.errors import DirigentError
-from dirigent.core.journal import Ended, Entry, Submission
+from dirigent.core.journal import Claimed, Ended, Entry, Submission
 from dirigent.core.ports import Journal
 from dirigent.engines.engine import LEASE, Segment, Segments
 
@@ -19,6 +19,9 @@ _PLACES = 200
 """Runs that one worker walks at once; those that wait take no place."""
 _NET = 0.5
 """Seconds between two looks for runs of which nobody has told: those whose worker was killed, and those that slept."""
+_IDLE = 2.0
+"""The same where nothing is walked here; a run whose time comes before is looked for then."""
+_MOMENT = 0.02
 
 
 class EmbeddedEngine:
@@ -38,6 +41,8 @@ class EmbeddedEngine:
         self._segments: Segments | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._walks = asyncio.Event()
+        """Set when something has begun to be walked: until then there is nothing to renew."""
         self._renewing = asyncio.Event()
 
     async def submit(self, submission: Submission) -> bool:
@@ -117,21 +122,32 @@ class EmbeddedEngine:
 
     async def _take(self) -> None:
         segments = self._walking
+        pause = _NET
         while True:
-            await _set_within(self._news, _NET)
+            await _set_within(self._news, pause)
+            pause = _NET
             try:
                 while room := self._places - len(segments):
                     claims = await self._journal.claim(self._worker, self._lease, room)
                     for claimed in claims:
-                        segments.begin(claimed).add_done_callback(lambda _: self._freed())
+                        self._begin(claimed).add_done_callback(lambda _: self._freed())
                     if len(claims) < room:
                         break
+                if not segments:
+                    soonest = await self._journal.soonest()
+                    if soonest is None or soonest > 0:  # what is due by now, others have to take
+                        pause = _IDLE if soonest is None else min(max(soonest, _MOMENT), _IDLE)
             except DirigentError as error:
                 _log.warning("no runs can be taken for now: %s", error.message)
                 await asyncio.sleep(_NET)
             except Exception:  # noqa: BLE001  a fault of ours must not end what everybody waits for
                 _log.exception("no runs can be taken for now")
                 await asyncio.sleep(_NET)
+
+    def _begin(self, claimed: Claimed) -> asyncio.Task[None]:
+        """Walks a segment, whose claim is renewed from now on."""
+        self._walks.set()
+        return self._walking.begin(claimed)
 
     def _freed(self) -> None:
         if len(self._walking) == self._places - 1:  # there was no room, and others may wait for it
@@ -140,6 +156,8 @@ class EmbeddedEngine:
     async def _renew(self) -> None:
         segments = self._walking
         while True:
+            if not segments:
+                await _set_within(self._walks, None)
             await _set_within(self._renewing, self._lease / 4)
             held = segments.fences
             if not held:
@@ -158,8 +176,8 @@ class EmbeddedEngine:
         return self._segments
 
 
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
-    """Returns when the event is set, or after the time; it is cleared."""
+async def _set_within(event: asyncio.Event, seconds: float | None) -> None:
+    """Returns when the event is set, or after the time, where there is one; it is cleared."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -66,6 +66,10 @@ class MemoryJournal:
             claims.append(Claimed(kept.submission, kept.fence, tuple(kept.entries)))
         return claims
 
+    async def soonest(self) -> float | None:
+        dues = [kept.due for kept in self._runs.values() if kept.due is not None]
+        return max(0.0, min(dues) - self._clock()) if dues else None
+
     async def renew(self, worker: str, fences: Mapping[str, int], seconds: float) -> Mapping[str, Cancelled | None]:
         held: dict[str, Cancelled | None] = {}
         for run, fence in fences.items():

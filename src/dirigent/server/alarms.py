@@ -162,10 +162,14 @@ class Alarms:
         """Looks and sends until it is cancelled; then another worker has the duty at once."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                for work, pause in ((self._renew, _RENEWED), (self._look, _EVERY), (self._send, _SENT_EVERY)):
-                    tasks.create_task(self._again_and_again(work, pause))
-                tasks.create_task(self._again_and_again(self._verify, _EVERY))
-                tasks.create_task(self._again_and_again(self._tidy, _TIDIED))
+                tasks.create_task(self._again_and_again(self._renew, _RENEWED))
+                for work, pause in (
+                    (self._look, _EVERY),
+                    (self._send, _SENT_EVERY),
+                    (self._verify, _EVERY),
+                    (self._tidy, _TIDIED),
+                ):
+                    tasks.create_task(self._again_and_again(partial(self._on_duty, work), pause))
         finally:
             with suppress(DirigentError):
                 await self._database.writing(partial(duties.give_up, duty=_DUTY, holder=self._holder))
@@ -175,18 +179,31 @@ class Alarms:
             try:
                 await work()
             except DatabaseGone:
-                self._mine.clear()  # which says so itself
+                self._leave()  # which says so itself
             except Exception:  # noqa: BLE001  a fault of ours here must not end what serves
                 _log.exception("the rules of alerts could not be looked after; trying on")
             await asyncio.sleep(pause)
 
+    async def _on_duty(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Does it once this worker has the duty."""
+        await self._mine.wait()
+        await work()
+
     async def _renew(self) -> None:
-        mine = False
-        if await self._database.reading(alerts.any_rules):
+        mine, rules = False, await self._database.reading(alerts.any_rules)
+        if rules:
             mine = await self._database.writing(partial(duties.take, duty=_DUTY, holder=self._holder, life=_LIFE))
         if mine is not self._mine.is_set():
             _log.info("this worker %s after the alerts", "looks" if mine else "no longer looks")
-        (self._mine.set if mine else self._mine.clear)()
+        (self._mine.set if mine else self._leave)()
+        if not rules:
+            await asyncio.sleep(_RENEWED)  # there is no duty, and who makes the first rule has a little time
+
+    def _leave(self) -> None:
+        """Somebody else may look now; what was found here counts no more."""
+        self._mine.clear()
+        self._verified.clear()
+        self._broken.clear()
 
     async def _look(self) -> None:
         if not self._mine.is_set():
@@ -229,8 +246,6 @@ class Alarms:
     async def _verify(self) -> None:
         """Looks at the chains of those who have a rule about theirs: long ones take a while, and nothing waits."""
         if not self._mine.is_set():
-            self._verified.clear()
-            self._broken.clear()
             return
         for tenant in await self._database.reading(alerts.watched):
             found = await self._database.reading(partial(alerts.rules, tenant=tenant))

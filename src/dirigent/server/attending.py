@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -24,6 +24,7 @@ from dirigent.store.approval_letters import Letter, any_letter, claim, put_off, 
 from dirigent.store.database import Connection, Database, DatabaseGone
 from dirigent.store.deliveries import Delivery, any_delivery, arrived, failed
 from dirigent.store.deliveries import claim as deliveries_due
+from dirigent.store.due import anything_due
 from dirigent.store.schedules import Schedule
 from dirigent.store.vault import KeyLost
 
@@ -32,6 +33,8 @@ __all__ = ["Attending", "Post"]
 _log = logging.getLogger("dirigent.server")
 _EVERY = 1.0
 """Seconds between two looks."""
+_FED = 10
+"""How often meanwhile rows are begun where a bulk run wants to be fed."""
 
 
 class Post(Protocol):
@@ -78,18 +81,38 @@ class Attending:
     async def run(self) -> None:
         """Looks until it is cancelled."""
         while True:
-            for part in (self.questions, self.rows, self.slots, self.letters, self.webhooks):
-                try:
-                    await part()
-                except (DatabaseGone, KeyLost):
-                    pass  # the one says so itself; on a node without the keys, others do it that have them
-                except Exception:  # noqa: BLE001  a fault of ours here must not end what serves
-                    _log.exception("what is due could not be looked after; trying on")
-            for _ in range(10):
-                await asyncio.sleep(_EVERY / 10)
+            await self._do(self._look)
+            for _ in range(_FED if self._feeding else 1):
+                await asyncio.sleep(_EVERY / _FED if self._feeding else _EVERY)
                 if self._feeding:
                     with suppress(DirigentError):
                         await self.rows()
+
+    async def _look(self) -> None:
+        for part in await self._database.reading(self._due):
+            await self._do(part)
+
+    async def _do(self, part: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await part()
+        except (DatabaseGone, KeyLost):
+            pass  # the one says so itself; on a node without the keys, others do it that have them
+        except Exception:  # noqa: BLE001  a fault of ours here must not end what serves
+            _log.exception("what is due could not be looked after; trying on")
+
+    def _due(self, connection: Connection) -> Sequence[Callable[[], Awaitable[None]]]:
+        """What there is to do now."""
+        doors, now = self._doors, self._now()
+        if not anything_due(connection, now):
+            return (self.rows,) if self._feeding else ()
+        asked = (
+            (self.questions, doors.approvals is not None and doors.approvals.overdue(connection, now)),
+            (self.rows, doors.bulks is not None and (self._feeding or doors.bulks.any_running(connection))),
+            (self.slots, doors.schedules is not None and bool(doors.schedules.due(connection, now))),
+            (self.letters, self._post is not None and any_letter(connection, now)),
+            (self.webhooks, self._hooks is not None and any_delivery(connection, now)),
+        )
+        return [part for part, due in asked if due]
 
     async def questions(self) -> None:
         """Escalates and ends the questions whose time has come."""

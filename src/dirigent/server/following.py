@@ -25,9 +25,11 @@ from dirigent.store.revisions import Publication
 __all__ = ["Following"]
 
 _log = logging.getLogger("dirigent.server")
-_LOOK_EVERY = 0.25
+_LOOK_EVERY = 0.5
 """Seconds between two looks at the configuration file."""
-_REPORT_EVERY = 1.0
+_RESTS = 0.25
+"""Seconds after which a file that has changed is looked at again: once it is the same as before, it counts."""
+_REPORT_EVERY = 2.0
 
 
 class Following:
@@ -105,7 +107,7 @@ class Following:
     async def _follow_file(self, conductor: Conductor) -> None:
         seen = self._stamp
         while True:
-            asked = await _set_within(self._reloading, _LOOK_EVERY)
+            asked = await _set_within(self._reloading, _LOOK_EVERY if seen == self._stamp else _RESTS)
             before, seen = seen, stamp(self._file)
             # A file that has just changed may still be written, and half of one can be valid: it counts once it rests.
             if not asked and (seen == self._stamp or seen != before):
@@ -148,7 +150,7 @@ class Following:
                     await self._take(conductor, *present)
             except DirigentError as error:
                 _log.error("what was published cannot be taken over yet: %s", error.message)
-                await asyncio.sleep(_LOOK_EVERY)
+                await asyncio.sleep(_RESTS)
                 self._news.set()
             except Exception:  # noqa: BLE001  a fault of ours must not end what serves
                 _log.exception("what was published could not be taken over; %s stays", conductor.catalog.revision)

@@ -76,7 +76,7 @@ __all__ = ["Governance"]
 _log = logging.getLogger("dirigent.server")
 _METRICS = "/metrics"
 _HERE = ("127.0.0.1", "::1")
-_COUNTED_EVERY = 1.0
+_COUNTED_EVERY = 5.0
 _OWN_CHANGE = 5.0
 """Seconds that an operation waits at most until this worker goes by what it has changed."""
 _LIFE = 1_860.0

@@ -56,6 +56,8 @@ class Database:
             {"reads": True} if self.lite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         )
         self._writer = Lock()
+        self.wrote: Callable[[], object] = bool
+        """Told, on whatever thread, when something was written here; takes no time."""
         self._readers = ThreadPoolExecutor(_READERS, "database-reader")
         self._writers = ThreadPoolExecutor(1 if self.lite else _READERS, "database-writer")
 
@@ -108,6 +110,7 @@ class Database:
             raise _gone(fault) from fault
         for each in after:
             each()
+        self.wrote()
         return outcome
 
     async def reading(self, work: Work[T]) -> T:

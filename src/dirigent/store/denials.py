@@ -73,6 +73,8 @@ class Denials:
         self._tallies: dict[_Kind, _Tally] = {}
         self._kinds: dict[str, int] = {}
         self._lock = Lock()
+        self._some = Event()
+        """Set while anything is counted."""
         self._stop = Event()
         self._teller = Thread(target=self._tell_until_stopped, name="denials", daemon=True)
 
@@ -101,6 +103,7 @@ class Denials:
                 tally.last = observation.at
                 return
             self._tallies[kind] = _Tally(observation.at, entry, 0)
+            self._some.set()
             self._kinds[tenant] = self._kinds.get(tenant, 0) + 1
         self.outbox.put(Told(tenant, int(observation.at * 1000), entry))
 
@@ -110,6 +113,8 @@ class Denials:
         with self._lock:
             due = [kind for kind, tally in self._tallies.items() if all_of_it or now - tally.since >= self._alike]
             told = [(kind, self._tallies.pop(kind)) for kind in due]
+            if not self._tallies:
+                self._some.clear()
             for kind in due:
                 if kind[1]:
                     self._kinds[kind[0]] -= 1
@@ -122,6 +127,7 @@ class Denials:
     def close(self) -> None:
         """Writes what is left, and ends."""
         self._stop.set()
+        self._some.set()
         if self._teller.is_alive():
             self._teller.join()
         self.tell(all_of_it=True)
@@ -142,7 +148,7 @@ class Denials:
         )
 
     def _tell_until_stopped(self) -> None:
-        while not self._stop.wait(_LOOK_EVERY):
+        while not self._stop.is_set() and self._some.wait() and not self._stop.wait(_LOOK_EVERY):
             try:
                 self.tell()
             except Exception:  # noqa: BLE001 -- the next ones deserve their attempt

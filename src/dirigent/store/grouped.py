@@ -276,6 +276,7 @@ class Grouped:
                 driver.commit()
                 if self._database.lite:
                     self._aside.took(perf_counter() - began)
+        self._database.wrote()
         self.transactions += 1
 
     def _left(self, connection: Connection, jobs: Sequence[_Job[Any]]) -> Sequence[_Job[Any]]:

@@ -94,6 +94,8 @@ class StoredJournal:
         self._asked = asked
         self._over = over
         self._clock = clock
+        self._soonest: int | None = None
+        """When the next run can be claimed, as the last claim saw it."""
         self._grouped = Grouped(database, "journal", kept.APPEND_BRIEF)
         self._ciphers: OrderedDict[str, AESGCM] = OrderedDict()
         self._lock = Lock()
@@ -213,7 +215,10 @@ class StoredJournal:
     # --- what its worker does -----------------------------------------------------------------------------------------
 
     async def claim(self, worker: str, seconds: float, most: int) -> Sequence[Claimed]:
-        if most <= 0 or not await self._database.reading(lambda connection: kept.anything_due(connection, self._now())):
+        if most <= 0:
+            return ()
+        self._soonest = await self._database.reading(kept.soonest)
+        if self._soonest is None or self._soonest > self._now():
             return ()
 
         def work(sheet: Sheet) -> list[tuple[Any, ...]]:
@@ -225,6 +230,9 @@ class StoredJournal:
         if not await asyncio.to_thread(self._ready):
             return ()
         return await self._taken(await self._grouped.write(work, how="barely"))
+
+    async def soonest(self) -> float | None:
+        return None if self._soonest is None else max(0.0, (self._soonest - self._now()) / 1000)
 
     async def due(self, most: int) -> Sequence[tuple[str, int]]:
         """Runs that may be taken now, each with its present fence, in the order of `claim`."""

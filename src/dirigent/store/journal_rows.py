@@ -17,7 +17,7 @@ from dirigent.store.vault import Envelope, KeyLost, enclosed, opened
 
 __all__ = [
     "APPEND", "APPEND_BRIEF", "CLAIM", "CLAIM_SHARED", "END", "ENTRIES", "ENVELOPE", "INSERT", "LOCK", "PRIORITIES",
-    "RENEW", "RENEW_SHARED", "REST", "SUBMIT", "TAKE", "WAKE", "WAKE_ONCE", "about", "anything_due", "cancelled",
+    "RENEW", "RENEW_SHARED", "REST", "SUBMIT", "TAKE", "WAKE", "WAKE_ONCE", "about", "cancelled",
     "columns", "due_now", "entries_of", "envelope_in", "envelope_of", "fenced", "milliseconds", "opened_entry",
     "opened_submission", "sealed_submission", "submitted", "walked",
 ]  # fmt: skip
@@ -113,16 +113,15 @@ _SUBMISSIONS = msgspec.json.Decoder(Submission)
 # --- the statements --------------------------------------------------------------------------------------------------
 
 
-def anything_due(connection: Connection, now: int) -> bool:
-    """Whether any run may be taken; three steps along an index."""
+def soonest(connection: Connection) -> int | None:
+    """When the next run may be taken; None where none waits for its time. Three steps along an index."""
     found = connection.execute(
         text("""
-            SELECT 1 WHERE EXISTS (SELECT 1 FROM runs WHERE priority = 0 AND due <= :now)
-                OR EXISTS (SELECT 1 FROM runs WHERE priority = 1 AND due <= :now)
-                OR EXISTS (SELECT 1 FROM runs WHERE priority = 2 AND due <= :now)"""),
-        {"now": now},
-    )
-    return found.scalar() is not None
+            SELECT (SELECT min(due) FROM runs WHERE priority = 0 AND due IS NOT NULL),
+                (SELECT min(due) FROM runs WHERE priority = 1 AND due IS NOT NULL),
+                (SELECT min(due) FROM runs WHERE priority = 2 AND due IS NOT NULL)""")
+    ).one()
+    return min((due for due in found if due is not None), default=None)
 
 
 def due_now(connection: Connection, now: int, most: int) -> list[tuple[str, int]]:

@@ -28,7 +28,7 @@ class Post(msgspec.Struct, frozen=True):
 
 
 def report(connection: Connection, tenant: str, node: str, worker: str, *, number: int, revision: str) -> None:
-    """Notes that a worker is there and what it serves; called when it has taken something over, and every second."""
+    """Notes that a worker is there and what it serves: when it has taken something over, and every two seconds."""
     connection.execute(
         text("""
             INSERT INTO nodes (tenant, node, worker, number, revision, seen)

@@ -35,7 +35,7 @@ from dirigent.store.verifier import Checkpoint, genesis, public_key, read_anchor
 __all__ = ["AuditKey", "ChainBroken", "Notary", "Place", "folder", "trusted_keys"]
 
 _log = logging.getLogger("dirigent.audit")
-_EVERY = 1.0
+_EVERY = 5.0
 _ENTRIES = 1_000
 """Entries after which a chain is signed, however young they are."""
 _AGE = 60_000

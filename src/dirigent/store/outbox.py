@@ -30,6 +30,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _RETRY = 1.0
 """Seconds between two attempts while the database is away."""
+_COMPANY = 0.02
+"""Seconds that a row which comes after a while waits for others, so that those of one request are written together."""
 _PATIENCE = 5.0
 """Seconds in which an outbox that ends still writes what waits in files; the rest waits there for the next process."""
 
@@ -67,7 +69,10 @@ class Outbox(Generic[T, S]):
         self._most, self._batch, self._every, self._patience = most, batch, every, patience
         self._queue: deque[T] = deque()
         self._spool: Spool[S] = Spool(folder, name, kind)
+        self._some = Event()
+        """Set while there may be rows."""
         self._due = Event()
+        """Set where they are not to wait for others."""
         self._turns = Lock()
         self._stopping = False
         self._retry_at = 0.0
@@ -87,6 +92,8 @@ class Outbox(Generic[T, S]):
             self.dropped += 1
             return False
         self._queue.append(row)
+        if not self._some.is_set():
+            self._some.set()
         if waiting == self._batch:
             self._due.set()
         return True
@@ -111,6 +118,7 @@ class Outbox(Generic[T, S]):
         self._until = monotonic() + self._patience
         self._stopping = True
         self._due.set()
+        self._some.set()
         if self._thread.is_alive():
             self._thread.join()
         self._retry_at = 0.0
@@ -118,9 +126,13 @@ class Outbox(Generic[T, S]):
         self._spool.close()
 
     def _run(self) -> None:
+        written = monotonic()
         while not self._stopping:
-            self._due.wait(self._every)
+            self._some.wait(_RETRY if self._spool.waiting else None)
+            self._due.wait(max(min(_COMPANY, self._every), written + self._every - monotonic()))
             self._due.clear()
+            self._some.clear()  # before any is taken: one that comes meanwhile is taken now or next time
+            written = monotonic()
             try:
                 self.flush()
             except Exception:  # noqa: BLE001 -- whatever it was, the next rows deserve their attempt

@@ -26,6 +26,9 @@ Told = Callable[[frozenset[str]], None]
 _log = logging.getLogger("dirigent.store")
 _LOOK_EVERY = 0.05
 """Seconds between two looks at the embedded database; each asks for one number that is in memory already."""
+_QUIET = 0.24
+"""The same once nothing has changed for a while; what this process writes itself is looked at in any case."""
+_WHILE = 5.0
 _CHANNEL = "dirigent"
 _NET = 2.0
 """Seconds after which a shared database is asked even though it has told nothing."""
@@ -66,10 +69,14 @@ class Pulse:
         self._database = database
         self._known: dict[str, int] = {}
         self._ending = Event()
+        self._wrote = Event()
+        """Set when this process has written something."""
         self._thread: Thread | None = None
 
     def start(self, told: Told) -> None:
         """Calls `told` on a thread of its own: at once with every topic that there is, then with those that changed."""
+        if self._database.lite:
+            self._database.wrote = self._wrote.set
         watch = self._watch_file if self._database.lite else self._watch_server
         self._thread = Thread(target=self._keep_watching, args=(watch, told), name="pulse", daemon=True)
         self._thread.start()
@@ -77,6 +84,7 @@ class Pulse:
     def close(self) -> None:
         """Tells nothing more once it returns."""
         self._ending.set()
+        self._wrote.set()
         if self._thread is not None:
             self._thread.join()
 
@@ -98,13 +106,18 @@ class Pulse:
     def _watch_file(self, told: Told) -> None:
         file = quote(self._database.engine.url.database or "")
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, isolation_level=None)) as connection:
-            version = -1
+            version, busy = -1, 0.0
             while not self._ending.is_set():
+                looked = monotonic()
                 # moves on with each transaction of anybody else, and costs no lock
                 if (present := connection.execute("PRAGMA data_version").fetchone()[0]) != version:
-                    self._compare(dict(connection.execute("SELECT topic, sequence FROM pulse").fetchall()), told)
+                    if self._compare(dict(connection.execute("SELECT topic, sequence FROM pulse").fetchall()), told):
+                        busy = looked + _WHILE
                     version = present
-                self._ending.wait(_LOOK_EVERY)
+                self._wrote.wait(_LOOK_EVERY if looked < busy else _QUIET)
+                if (rest := looked + _LOOK_EVERY - monotonic()) > 0:
+                    self._ending.wait(rest)
+                self._wrote.clear()
 
     def _watch_server(self, told: Told) -> None:
         connection = self._listening()
@@ -130,7 +143,8 @@ class Pulse:
         alive = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
         return dialect.connect(*places, **{"connect_timeout": 5, **alive, **names, "autocommit": True})
 
-    def _compare(self, present: Mapping[str, int], told: Told) -> None:
+    def _compare(self, present: Mapping[str, int], told: Told) -> bool:
+        """Tells what has changed; whether anything has."""
         changed = frozenset(topic for topic, sequence in present.items() if self._known.get(topic) != sequence)
         self._known = dict(present)
         if changed:
@@ -138,3 +152,4 @@ class Pulse:
                 told(changed)
             except Exception:  # noqa: BLE001  the watch goes on for everybody else
                 _log.exception("what was to be done about changes of %s failed", ", ".join(sorted(changed)))
+        return bool(changed)

@@ -25,6 +25,8 @@ __all__ = ["Gathering"]
 _log = logging.getLogger("dirigent.telemetry")
 _EVERY = 0.5
 """Seconds between two times that a worker leaves its counts: so old at most is what others see of them."""
+_STANDING = 4.0
+"""The same for where its gauges stand while nothing is counted."""
 _Line = tuple[str, tuple[str, ...], list[int | float]]  # money stays whole numbers
 _READER = msgspec.msgpack.Decoder(list[_Line])
 _WRITER = msgspec.msgpack.Encoder()
@@ -45,12 +47,13 @@ class Gathering:
         self._name = uuid4().hex
         self._alive: BinaryIO | None = None
         self._snapshot: Callable[[], Samples] = dict
+        self._counted = Event()
         self._stop = Event()
         self._thread = Thread(target=self._leave_until_stopped, name="metrics", daemon=True)
 
-    def start(self, snapshot: Callable[[], Samples]) -> None:
-        """Begins to leave what `snapshot` gives, twice a second."""
-        self._snapshot = snapshot
+    def start(self, snapshot: Callable[[], Samples], counted: Event) -> None:
+        """Begins to leave what `snapshot` gives, half a second after `counted` was set and now and then besides."""
+        self._snapshot, self._counted = snapshot, counted
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked():
             if not any(self._living()):  # the first worker of a node begins anew
@@ -64,6 +67,7 @@ class Gathering:
     def close(self) -> None:
         """Leaves the last counts for good."""
         self._stop.set()
+        self._counted.set()
         if self._thread.is_alive():
             self._thread.join()
         if self._alive is not None:
@@ -134,7 +138,11 @@ class Gathering:
             file.unlink(missing_ok=True)
 
     def _leave_until_stopped(self) -> None:
-        while not self._stop.wait(_EVERY):
+        while not self._stop.is_set():
+            self._counted.wait(_STANDING)
+            if self._stop.wait(_EVERY):
+                return
+            self._counted.clear()
             try:
                 self._leave()
             except Exception:  # noqa: BLE001 -- half a second later it may well work

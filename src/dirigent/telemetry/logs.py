@@ -34,6 +34,8 @@ class LogObserver:
         self._file = file
         self._largest = largest
         self._queue: deque[msgspec.Struct] = deque(maxlen=_MOST)
+        self._some = Event()
+        """Set while there may be lines."""
         self._stop = Event()
         self._taken = 0
         self._settled = 0
@@ -48,14 +50,20 @@ class LogObserver:
             return
         self._queue.append(observation)
         self._taken += 1  # after it: the other thread may count too few as taken, never too many as lost
+        if not self._some.is_set():
+            self._some.set()
 
     def close(self) -> None:
         """Writes what is still queued."""
         self._stop.set()
+        self._some.set()
         self._thread.join()
 
     def _flush_until_stopped(self) -> None:
-        while not self._stop.wait(_EVERY):
+        while not self._stop.is_set():
+            self._some.wait()
+            self._stop.wait(_EVERY)
+            self._some.clear()
             self._flush()
         self._flush()
 

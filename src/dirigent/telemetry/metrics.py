@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
+from threading import Event
 from typing import ClassVar, Literal
 
 import msgspec
@@ -155,6 +156,8 @@ class Metrics:
         self._series: set[Labels] = set()
         self._overflow = 0
         families = [gauge.family for gauge in self._gauges]
+        self._counted = Event()
+        """Set once something was counted that the other workers have not been told."""
         self._gathering = (
             Gathering(
                 folder,
@@ -168,7 +171,7 @@ class Metrics:
     def start(self) -> None:
         """Begins to let the other workers know."""
         if self._gathering is not None:
-            self._gathering.start(self._snapshot)
+            self._gathering.start(self._snapshot, self._counted)
 
     def close(self) -> None:
         """Leaves what was counted to the workers that stay."""
@@ -191,6 +194,8 @@ class Metrics:
         counts = self._counts.get(key)
         if counts is None:
             counts = self._begun(key)
+        if not self._counted.is_set():
+            self._counted.set()
         counts.requests += 1
         seconds = observation.seconds
         counts.took[bisect_left(BOUNDS, seconds)] += 1
