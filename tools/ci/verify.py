@@ -109,7 +109,7 @@ def compiled() -> None:
 
     The workers begin at the same moment, so each of them would compile all of it for itself.
     """
-    if not any((ROOT / "tests" / "__pycache__").glob("*-pytest-*.pyc")):
+    if not sys.dont_write_bytecode and not any((ROOT / "tests" / "__pycache__").glob("*-pytest-*.pyc")):
         collect = [sys.executable, "-m", "pytest", "--collect-only", "-qq"]
         subprocess.run(collect, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
