@@ -371,6 +371,19 @@ async def test_minutes_that_are_long_over_are_forgotten_and_days_are_not(books: 
     assert books.now(day).booked == 10
 
 
+async def test_a_worker_forgets_the_minutes_that_are_over(books: LeasedBooks) -> None:
+    minute = limit("requests", 5)
+    for _ in range(3):
+        books.ledger.settle(await books.hold(minute), cost(1))
+        await until(lambda: not books.ledger._open)  # nothing is left of it before it is over
+        books.clock.now += 180
+
+    books.ledger._next_tidy = 0.0
+    books.ledger.look()
+
+    await until(lambda: not books.ledger._by_window)
+
+
 async def test_a_log_begins_another_part_with_what_is_open_and_forgets_what_the_database_has(
     books: LeasedBooks,
 ) -> None:

@@ -36,7 +36,7 @@ class Said(msgspec.Struct, frozen=True):
 
 SEAL = "EqQBCgIYAhIM+1/a=="
 STREAMS: dict[str, tuple[Said, Usage | None]] = {
-    "text": (Said("Guten Tag, „Köln“ 👋"), Usage(1504, 15, 1200, 300)),
+    "text": (Said("Guten Tag, „Köln“ 👋"), Usage(1504, 15, 1200, 300, cache_write_untold_tokens=300)),
     "thinking_and_parallel_tools": (
         Said(
             "I'll look that up.",
@@ -63,7 +63,7 @@ BROKEN: dict[str, tuple[type[DirigentError], str, list[Event]]] = {
     "cut": (BadAnswer, "stopped before", [TextDelta("Hal")]),
 }
 WHOLE: dict[str, tuple[Said, Usage | None]] = {
-    "text": (Said("Guten Tag"), Usage(1504, 10, 1200, 300)),
+    "text": (Said("Guten Tag"), Usage(1504, 10, 1200, 300, cache_write_untold_tokens=300)),
     "thinking_and_tools": (
         Said(
             "One moment.",

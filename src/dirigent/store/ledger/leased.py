@@ -79,6 +79,8 @@ _TEND_EVERY = 5.0
 _HEAR_EVERY = 0.25
 """Seconds between two looks at the logs of those that died, while somebody waits for what others do not use."""
 _TIDY_EVERY = 600.0
+_LINGERS = 60.0
+"""Seconds for which a window is remembered once it is over."""
 _LONGEST_PAUSE = 2.0
 """Seconds between two tries to reach a database that is gone."""
 _LAST_POSTINGS = 10
@@ -580,9 +582,8 @@ class LeasedLedger:
     async def _keep(self) -> None:
         """Tells and asks the database, every now and then and whenever somebody waits."""
         while True:
-            waits = any(purse.wanted for purse in self._open.values()) and self._waiters
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._pause or (_LOOK_AGAIN if waits else self._pace)):
+                async with asyncio.timeout(self._pause or self._beat()):
                     await self._awake.wait()
             self._awake.clear()
             try:
@@ -601,6 +602,14 @@ class LeasedLedger:
                 self._fail_all(Unavailable("the ledger cannot keep its books"))
             else:
                 self._gone, self._pause = None, 0.0
+
+    def _beat(self) -> float:
+        """Seconds until the next exchange, where nobody asks for one."""
+        if self._waiters and any(purse.wanted for purse in self._open.values()):
+            return _LOOK_AGAIN
+        if self._open or self._holds or self._unsynced or self._flushed != self._told:
+            return self._pace
+        return max(self._pace, _TEND_EVERY)  # there is nothing that anybody could want
 
     async def _exchange(self) -> None:
         now = monotonic()
@@ -647,6 +656,7 @@ class LeasedLedger:
             self._holders = max(1, await self._database.reading(holders))
         if now >= self._next_tidy:
             self._next_tidy = now + _TIDY_EVERY
+            self._forget_what_is_over()
             await self._database.writing(prune)
 
     async def _hear_the_dead(self, now: float) -> None:
@@ -813,12 +823,20 @@ class LeasedLedger:
 
     def _closed(self, purse: Purse, wall: float) -> None:
         self._open.pop(purse.window.id, None)
-        ends = purse.window.ends
-        if ends is None or wall < ends / 1000 + 60:
-            return
+        if purse.ends + _LINGERS <= wall:
+            self._forgotten(purse)
+
+    def _forgotten(self, purse: Purse) -> None:
         if self._purses.get(purse.allowance.id) is purse:
             del self._purses[purse.allowance.id]
         self._by_window.pop(purse.window.id, None)
+
+    def _forget_what_is_over(self) -> None:
+        """Those too of which nothing was left before their windows had ended."""
+        wall = self._clock()
+        for window, purse in list(self._by_window.items()):
+            if window not in self._open and purse.ends + _LINGERS <= wall:
+                self._forgotten(purse)
 
     def _presume_old(self) -> None:
         until = self._clock() - self._life
