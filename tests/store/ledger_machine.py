@@ -79,10 +79,7 @@ async def crashed(ledger: LeasedLedger) -> None:
         ledger._keeper.cancel()
         with suppress(asyncio.CancelledError):
             await ledger._keeper
-    while ledger._syncing is not None:
-        await asyncio.wait([ledger._syncing])
-        await asyncio.sleep(0)
-    ledger._loop = None
+    await ledger._stilled()
     ledger._syncer.shutdown()
     ledger._log.close()
 

@@ -338,8 +338,10 @@ class LeasedLedger:
                 await self._database.writing(partial(leave, holder=self._holder))
         except DirigentError as fault:
             _log.warning("the ledger's log stays for the next start: %s", fault.message)
+            await self._stilled()
             self._log.close()
         else:
+            await self._stilled()
             self._log.delete()
         finally:
             self._syncer.shutdown()
@@ -524,6 +526,13 @@ class LeasedLedger:
                     await asyncio.shield(self._syncing)
             await asyncio.sleep(0)  # where it was done already, nobody had the time to take note of it
             self._log.pay()
+
+    async def _stilled(self) -> None:
+        """Returns once nothing is being brought onto the disk any more, nor will be."""
+        self._loop = None
+        while self._syncing is not None:
+            await asyncio.wait([self._syncing])
+            await asyncio.sleep(0)
 
     def _apply(self, synced: int) -> None:
         """What settlements left over is free, now that they are on the disk."""
