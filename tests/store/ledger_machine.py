@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -196,10 +197,11 @@ class LedgerMachine(RuleBasedStateMachine):
             held = Held(self.workers.index(ledger), each, parts)
             self.open.append(held)
             made.append(held)
-        if len(made) < len(got) and not self.unheard:
-            assert any(
+        if len(made) < len(got):
+            needed = self.parts(allowances, least)
+            assert self.unheard or any(
                 self.windows[window].used + amount > allowance.most or allowance.stopped
-                for window, amount, allowance in self.parts(allowances, least)
+                for window, amount, allowance in needed
             ), f"refused though there was room: {[each for each in got if isinstance(each, Exception)]}"
         return multiple(*made)
 
@@ -310,6 +312,8 @@ class LedgerMachine(RuleBasedStateMachine):
         """Somebody gives up for lost what was only presumed."""
         self.put_away()
         self.database.write(partial(release, allowance=name))
+        refused = [purse.refused_until for ledger in self.alive() for purse in ledger._by_window.values()]
+        self.does(asyncio.sleep(max([0.0, *refused]) - monotonic()))  # what was refused just now may be refused again
         for place, window in self.windows.items():
             if place.startswith(f"{name}/"):
                 window.presumed = 0
