@@ -22,6 +22,9 @@ from dirigent.local.launch import Launch, Listening, Refusal
 
 __all__ = ["main"]
 
+_PATIENCE = 2.0
+"""Seconds that llama.cpp is given to write down why it cannot load a model."""
+
 
 def main() -> None:
     """Serves one model until told to stop."""
@@ -78,13 +81,20 @@ def _say(voice: int, words: Listening | Refusal) -> None:
 
 
 def _why(log: Path, start: int) -> str:
-    """The first complaint of llama.cpp since `start`, without its time stamp; its exception says nothing."""
-    with log.open("rb") as stream:
-        stream.seek(start)
-        lines = stream.read(65_536).decode("utf-8", "replace").splitlines()
-    complaints = [line.split(" E ", 1)[1] for line in lines if " E " in line]
-    wanted = [line for line in complaints if "error loading model" in line] or complaints
-    return wanted[0].split("error loading model: ")[-1].strip() if wanted else ""
+    """Why llama.cpp cannot load it, or its first complaint since `start`, without its time stamp.
+
+    Its exception says nothing, and a thread of its own writes its log, which may come later than the exception.
+    """
+    until = time.monotonic() + _PATIENCE
+    while True:
+        with log.open("rb") as stream:
+            stream.seek(start)
+            lines = stream.read(65_536).decode("utf-8", "replace").splitlines()
+        complaints = [line.split(" E ", 1)[1] for line in lines if " E " in line]
+        wanted = [line for line in complaints if "error loading model" in line]
+        if wanted or time.monotonic() > until:
+            return (wanted or complaints or [""])[0].split("error loading model: ")[-1].strip()
+        time.sleep(0.02)
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
