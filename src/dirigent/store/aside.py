@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from dirigent.store.brief import Brief, Values
-from dirigent.store.database import Database
+from dirigent.store.database import Database, let_go
 
 __all__ = ["AT_MOST", "Aside"]
 
@@ -90,8 +90,5 @@ class Aside:
         """Ends; what is set on the connection serves nobody else."""
         self._driver = None
         if self._connection is not None:
-            with suppress(Exception):
-                self._connection.invalidate()
-            with suppress(Exception):
-                self._connection.close()
+            let_go(self._connection)
             self._connection = None

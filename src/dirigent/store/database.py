@@ -11,7 +11,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
@@ -25,7 +25,7 @@ from dirigent import __version__
 from dirigent.core.errors import Unavailable
 from dirigent.store.rows import begin
 
-__all__ = ["Connection", "Database", "DatabaseGone", "once_durable"]
+__all__ = ["Connection", "Database", "DatabaseGone", "let_go", "once_durable"]
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -142,6 +142,14 @@ class Database:
     def engine(self) -> Engine:
         """What lies below, for migrations."""
         return self._engine
+
+
+def let_go(connection: Connection) -> None:
+    """Ends a connection that serves nobody else, in whatever state it is."""
+    with suppress(Exception):
+        connection.invalidate()
+    with suppress(Exception):
+        connection.close()
 
 
 def once_durable(connection: Connection, work: Callable[[], None]) -> None:

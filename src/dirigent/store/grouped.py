@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from dirigent.core.errors import DirigentError
 from dirigent.store.aside import Aside
 from dirigent.store.brief import Brief, Values
-from dirigent.store.database import Database, DatabaseGone
+from dirigent.store.database import Database, DatabaseGone, let_go
 from dirigent.store.pulse import bump
 
 __all__ = ["Grouped", "How", "Sheet"]
@@ -330,10 +330,7 @@ class Grouped:
 
     def _forget_connection(self) -> None:
         if self._connection is not None:
-            with suppress(Exception):
-                self._connection.invalidate()
-            with suppress(Exception):
-                self._connection.close()
+            let_go(self._connection)
             self._connection = None
 
 

@@ -614,11 +614,15 @@ class LeasedLedger:
 
     def _beat(self) -> float:
         """Seconds until the next exchange, where nobody asks for one."""
-        if self._waiters and any(purse.wanted for purse in self._open.values()):
+        if self._waiters and self._wants():
             return _LOOK_AGAIN
         if self._open or self._holds or self._unsynced or self._flushed != self._told:
             return self._pace
         return max(self._pace, _TEND_EVERY)  # there is nothing that anybody could want
+
+    def _wants(self) -> bool:
+        """Whether others are asked for what they do not use."""
+        return any(purse.wanted for purse in self._open.values())
 
     async def _exchange(self) -> None:
         now = monotonic()
@@ -633,7 +637,7 @@ class LeasedLedger:
                 with suppress(LogFailed):
                     await self._synced()  # what they left over is free then
                 self._serve()
-        if now >= self._next_heard and self._waiters and any(purse.wanted for purse in self._open.values()):
+        if now >= self._next_heard and self._waiters and self._wants():
             await self._hear_the_dead(now)
         if now >= self._next_look:
             self._next_look = now + self._pace
@@ -645,18 +649,18 @@ class LeasedLedger:
             self._serve()
             self._turn_log()
             self._presume_old()
-        if self._waiters and not any(purse.wanted for purse in self._open.values()):
+        if self._waiters and not self._wants():
             self._awake.set()  # nobody else has anything: what is settled here will do, or what is left will not
         await self._tend(now)
 
     async def _tend(self, now: float) -> None:
         """What is due now and then: signs of life, those that died, and what is long over."""
-        if now >= self._next_seen and self._open:
+        tends = now >= self._next_tended
+        if tends or (now >= self._next_seen and self._open):
             self._next_seen = now + _SEEN_EVERY
             await self._post(anyway=True)
-        if now >= self._next_tended:
+        if tends:
             self._next_tended = now + _TEND_EVERY
-            await self._post(anyway=True)
             if now >= self._next_heard:
                 await self._hear_the_dead(now)
             dead = await self._database.writing(partial(end_overdue, holder=self._holder))
